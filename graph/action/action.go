@@ -69,6 +69,12 @@ type Unpack struct {
 	// Executable lists paths, relative to the unpacked directory, that get all execute bits.
 	// A path that does not exist is ignored.
 	Executable []string `json:"executable,omitempty"`
+	// Hashbang ends the first line of an Executable file in LF where it begins with "#!" and ends
+	// in CRLF: a kernel would take the CR for a part of the interpreter's name.
+	Hashbang bool `json:"hashbang,omitempty"`
+	// Rename maps the base name of a file entry to another base name. An entry that has that name
+	// in the archive itself wins, wherever it stands.
+	Rename map[string]string `json:"rename,omitempty"`
 }
 
 // File is a small file, symbolic link or directory given by value.
@@ -84,6 +90,9 @@ type File struct {
 	Link string `json:"link,omitempty"`
 	// Dir makes an empty directory.
 	Dir bool `json:"dir,omitempty"`
+	// If makes the file only where this path, relative to the output, exists once all items are
+	// in place. Only Fetch.Files have it.
+	If string `json:"if,omitempty"`
 }
 
 // Run executes programs.
