@@ -1,0 +1,97 @@
+package npm
+
+// What can be wrong with a project: one error type, and a list of all that were found.
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reason says what kind of problem an Error is, for callers that decide by it.
+type Reason string
+
+// The reasons.
+const (
+	NoLockfile         Reason = "no-lockfile"         // no package-lock.json or npm-shrinkwrap.json
+	Syntax             Reason = "syntax"              // not JSON, truncated, or merge conflict markers
+	Malformed          Reason = "malformed"           // JSON, but not what the format asks for
+	UnsupportedVersion Reason = "unsupported-version" // a lockfileVersion that isn't known
+	OutOfSync          Reason = "out-of-sync"         // lockfile and package.json disagree
+	MissingIntegrity   Reason = "missing-integrity"   // nothing to check the download against
+	WeakIntegrity      Reason = "unusable-integrity"  // no digest of an algorithm that is known
+	NoRegistry         Reason = "no-registry"         // nobody says where packages come from
+	WrongPlatform      Reason = "wrong-platform"      // a package that is needed refuses the platform
+	UnsafePath         Reason = "unsafe-path"         // a location or target outside the app
+	GitDependency      Reason = "git-dependency"      // needs git and a build on the way
+	LocalPackage       Reason = "local-package"       // a local directory or tarball to be packed
+	BadConfig          Reason = "bad-config"          // .npmrc
+	NoManifest         Reason = "no-manifest"         // metadata that only the registry has
+	CaseCollision      Reason = "case-collision"      // two packages in one place, but for case
+	NeedsNetwork       Reason = "needs-network"       // planning would have to ask the registry
+)
+
+// Error is one problem, with its place and what to do about it.
+type Error struct {
+	Reason  Reason
+	File    string // relative to the project, with forward slashes
+	Line    int    // from 1; 0 if the problem has no line
+	Col     int    // in bytes, from 1
+	Package string // "lodash@4.17.21", "node_modules/a"; empty if it is about no package
+	Msg     string
+	Advice  string // what to do, as a sentence without the final stop
+	Err     error  // the cause, if it is another error
+}
+
+// Error formats the problem as "file:line:col: package: message; advice".
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", e.Line, e.Col)
+		}
+		b.WriteString(": ")
+	}
+	if e.Package != "" {
+		b.WriteString(e.Package + ": ")
+	}
+	b.WriteString(e.Msg)
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Advice != "" {
+		b.WriteString("; " + e.Advice)
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errors is everything that is wrong, in the order of the file or of the tree.
+type Errors []*Error
+
+// Error has one line for each problem.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As and errors.Is see every problem.
+func (es Errors) Unwrap() []error {
+	out := make([]error, len(es))
+	for i, e := range es {
+		out[i] = e
+	}
+	return out
+}
+
+// err is nil for an empty list, so that it can be returned as an error.
+func (es Errors) err() error {
+	if len(es) == 0 {
+		return nil
+	}
+	return es
+}
