@@ -1,0 +1,168 @@
+// The client of the control service: status, stop, collection.
+
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// control is a connection to the control service of a running server.
+type control struct{ conn *grpc.ClientConn }
+
+// errNotRunning means that nobody listens on the socket.
+var errNotRunning = errors.New("the engine isn't running")
+
+// dialControl connects, or fails with errNotRunning.
+func dialControl(ctx context.Context, socket string) (*control, error) {
+	// The first connection is made by hand: gRPC would hide why it failed, and retry.
+	first, err := DialSocket(ctx, socket)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
+		return nil, errNotRunning
+	case err != nil:
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///engine",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			if c := first; c != nil {
+				first = nil // gRPC dials one connection at a time
+				return c, nil
+			}
+			return DialSocket(ctx, socket)
+		}))
+	if err != nil {
+		first.Close()
+		return nil, err
+	}
+	return &control{conn}, nil
+}
+
+func (c *control) close() { c.conn.Close() }
+
+func (c *control) call(ctx context.Context, method string, req, reply any) error {
+	data, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	var out wrapperspb.BytesValue
+	if err := c.conn.Invoke(ctx, "/"+ControlService+"/"+method, wrapperspb.Bytes(data), &out); err != nil {
+		if status.Code(err) == codes.Unavailable {
+			return fmt.Errorf("%w: %w", errNotRunning, err)
+		}
+		return err
+	}
+	return json.Unmarshal(out.GetValue(), reply)
+}
+
+func (c *control) status(ctx context.Context, req StatusRequest) (*StatusReply, error) {
+	var reply StatusReply
+	if err := c.call(ctx, MethodStatus, req, &reply); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// Status describes the embedded engine of the options. If none runs, the reply says so and holds
+// the paths only. It never starts one.
+func Status(ctx context.Context, o Options) (*StatusReply, error) {
+	dir, err := o.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	l := Layout{dir}
+	stopped := &StatusReply{Socket: l.Socket(), StateDir: dir, Log: l.Log(), Size: -1}
+	c, err := dialControl(ctx, l.Socket())
+	if errors.Is(err, errNotRunning) {
+		return stopped, nil
+	} else if err != nil {
+		return nil, &ConnectError{URL: "unix://" + l.Socket(), Err: err}
+	}
+	defer c.close()
+	reply, err := c.status(ctx, StatusRequest{Size: true})
+	if errors.Is(err, errNotRunning) {
+		return stopped, nil
+	}
+	return reply, err
+}
+
+// Stop ends the embedded engine of the options and waits until it has closed its stores. Builds
+// that run are cancelled. The reply's Stopping is false if none was running, which is no error.
+func Stop(ctx context.Context, o Options) (*StopReply, error) {
+	dir, err := o.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	l := Layout{dir}
+	c, err := dialControl(ctx, l.Socket())
+	var reply StopReply
+	if err == nil {
+		defer c.close()
+		err = c.call(ctx, MethodStop, StopRequest{}, &reply)
+	}
+	if err != nil && !errors.Is(err, errNotRunning) {
+		return nil, fmt.Errorf("stop the engine of %s: %w", l.Dir, err)
+	}
+	// Even when nothing listens any more, one may be closing its stores this moment.
+	return &reply, waitUnlocked(ctx, l.Lock())
+}
+
+// GC drops least recently used results of the embedded engine of the options, which is started if
+// needed and allowed (Options.ServeCommand), until it is below the limit.
+func GC(ctx context.Context, o Options, req GCRequest) (*GCReply, error) {
+	o.URL = ""
+	e, err := Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	var reply GCReply
+	if err := e.control.call(ctx, MethodGC, req, &reply); err != nil {
+		return nil, fmt.Errorf("collect the garbage of %s: %w", e.layout.Dir, err)
+	}
+	return &reply, nil
+}
+
+// waitUnlocked returns when no process holds the flock of a file, or the file doesn't exist.
+func waitUnlocked(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := flockWait(ctx, f); err != nil {
+		return err
+	}
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+}
+
+// flockWait takes an exclusive flock, polling so that it can be cancelled.
+func flockWait(ctx context.Context, f *os.File) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}

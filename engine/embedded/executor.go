@@ -1,0 +1,260 @@
+// The executor: BuildKit's processes, each in a container of its own or as a function in this
+// process.
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/mount"
+	ctdoci "github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/continuity/fs"
+	bkexec "github.com/moby/buildkit/executor"
+	"github.com/moby/buildkit/executor/oci"
+	resourcestypes "github.com/moby/buildkit/executor/resources/types"
+	"github.com/moby/buildkit/identity"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/network"
+	"github.com/moby/sys/user"
+	"github.com/moby/sys/userns"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// defaultHostname is BuildKit's own; containers with it share one hosts file.
+const defaultHostname = "buildkitsandbox"
+
+// executor implements BuildKit's executor.Executor.
+type executor struct {
+	root      string // bundles and shared files
+	files     *os.Root
+	runtime   *ociRuntime
+	filters   *filters
+	networks  map[pb.NetMode]network.Provider
+	inProcess InProcess
+	rootless  bool // in a user namespace
+
+	mu      sync.Mutex
+	running map[string]*container
+}
+
+var _ bkexec.Executor = (*executor)(nil)
+
+// newExecutor finds the OCI runtime and sweeps what a killed predecessor left.
+func newExecutor(ctx context.Context, root string, o Options) (*executor, error) {
+	rt, err := findRuntime(ctx, o.Runtime, filepath.Join(root, "runtime"))
+	if err != nil {
+		return nil, err
+	}
+	x := &executor{
+		root: filepath.Join(root, "executor"), runtime: rt, networks: networkProviders(),
+		inProcess: o.InProcess, rootless: userns.RunningInUserNS(), running: map[string]*container{},
+	}
+	x.filters = &filters{runtime: rt, dir: filepath.Join(root, "seccomp"), log: o.remark, programs: map[string]string{}}
+	if err := sweep(ctx, root, rt, o.remark); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(x.root, 0o711); err != nil {
+		return nil, err
+	}
+	x.files, err = os.OpenRoot(x.root)
+	return x, err
+}
+
+func (x *executor) close() error {
+	if x.files == nil {
+		return nil
+	}
+	return x.files.Close()
+}
+
+// Run runs a process and waits for it. rootfs and mounts are taken over for its duration only.
+func (x *executor) Run(ctx context.Context, id string, root bkexec.Mount, mounts []bkexec.Mount, p bkexec.ProcessInfo, started chan<- struct{}) (resourcestypes.Recorder, error) {
+	if id == "" {
+		id = identity.NewID()
+	}
+	if err := bkexec.ValidContainerID(id); err != nil {
+		return nil, err
+	}
+	c := x.register(id, p, started)
+	defer x.unregister(c)
+	if x.inProcess != nil && x.inProcess.Recognise(p.Meta.Args) {
+		return nil, x.runInProcess(ctx, c, mounts, p)
+	}
+	if p.Meta.Tty {
+		return nil, errors.New("the embedded engine gives processes no terminal")
+	}
+	if p.Meta.Proxy != nil {
+		return nil, errors.New("the embedded engine has no proxy network")
+	}
+	return nil, x.runContainer(ctx, c, root, mounts)
+}
+
+// runContainer prepares the bundle of a container, runs it, and takes everything down again.
+func (x *executor) runContainer(ctx context.Context, c *container, root bkexec.Mount, mounts []bkexec.Mount) (err error) {
+	meta := c.process.Meta
+	c.bundle = filepath.Join(x.root, c.id)
+	rootfs := filepath.Join(c.bundle, "rootfs")
+	if err := os.MkdirAll(rootfs, 0o711); err != nil {
+		return err
+	}
+	defer os.RemoveAll(c.bundle)
+
+	unmount, err := x.mountRoot(ctx, root, rootfs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if uerr := unmount(); err == nil {
+			err = uerr
+		}
+	}()
+	defer bkexec.MountStubsCleaner(context.WithoutCancel(ctx), rootfs, mounts, meta.RemoveMountStubsRecursive)()
+
+	spec, release, err := x.spec(ctx, c, rootfs, root.Readonly, mounts)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := x.filters.apply(ctx, c.bundle, spec); err != nil {
+		return err
+	}
+	if err := writeSpec(c.bundle, spec); err != nil {
+		return err
+	}
+	return x.runtime.run(ctx, c)
+}
+
+// mountRoot mounts a root file system. Device files in it are dead: without a cgroup nothing else
+// would keep a container from opening them.
+func (x *executor) mountRoot(ctx context.Context, root bkexec.Mount, dir string) (func() error, error) {
+	ref, err := root.Src.Mount(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	ms, release, err := ref.Mount()
+	if err != nil {
+		return nil, err
+	}
+	if release == nil {
+		release = func() error { return nil }
+	}
+	ms = slices.Clone(ms)
+	for i := range ms {
+		ms[i].Options = append(slices.Clone(ms[i].Options), "nodev")
+	}
+	if err := mount.All(ms, dir); err != nil {
+		release()
+		return nil, fmt.Errorf("mount the root file system: %w", err)
+	}
+	return func() error {
+		if err := mount.UnmountAll(dir, 0); err != nil {
+			// Somebody is still looking into it from outside; it goes when they leave.
+			if err := mount.UnmountAll(dir, unix.MNT_DETACH); err != nil {
+				return err
+			}
+		}
+		return release()
+	}, nil
+}
+
+// spec generates the container's specification, complete but for the final form of its filter.
+// What it mounts stays until release.
+func (x *executor) spec(ctx context.Context, c *container, rootfs string, readonly bool, mounts []bkexec.Mount) (_ *specs.Spec, release func(), err error) {
+	meta := c.process.Meta
+	provider, ok := x.networks[meta.NetMode]
+	if !ok {
+		return nil, nil, fmt.Errorf("unknown network mode %s", meta.NetMode)
+	}
+	ns, err := provider.New(ctx, meta.Hostname, network.NamespaceOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	hostname := meta.Hostname
+	if hostname == "" {
+		hostname = defaultHostname
+	}
+	mode := meta.NetMode
+	if networked(mode) {
+		mode = pb.NetMode_HOST // for resolv.conf: a resolver on the loopback is reachable
+	}
+	resolv, err := oci.GetResolvConf(ctx, x.files, nil, nil, mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, clean, err := oci.GetHostsFile(ctx, x.files, meta.ExtraHosts, nil, hostname)
+	if err != nil {
+		return nil, nil, err
+	}
+	if clean == nil {
+		clean = func() {}
+	}
+	defer func() {
+		if err != nil {
+			clean()
+		}
+	}()
+	uid, gid, sgids, err := oci.GetUser(rootfs, meta.User)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := []ctdoci.SpecOpts{oci.WithUIDGID(uid, gid, sgids)}
+	if meta.ReadonlyRootFS {
+		opts = append(opts, ctdoci.WithRootFSReadonly())
+	}
+	spec, cleanup, err := oci.GenerateSpec(ctx, meta, mounts, c.id, filepath.Join(x.root, resolv), filepath.Join(x.root, hosts),
+		ns, "", oci.ProcessSandbox, nil, "", false, "", nil, opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	release = func() { cleanup(); clean() }
+	defer func() {
+		if err != nil {
+			cleanup()
+		}
+	}()
+	spec.Root.Path = rootfs
+	spec.Root.Readonly = spec.Root.Readonly || readonly
+	if err := makeCwd(rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
+		return nil, nil, err
+	}
+	if err := x.restrict(spec); err != nil {
+		return nil, nil, err
+	}
+	return spec, release, nil
+}
+
+// makeCwd makes a working directory that the root file system doesn't have.
+func makeCwd(rootfs, cwd string, uid, gid int) error {
+	dir, err := fs.RootPath(rootfs, cwd)
+	if err != nil {
+		return fmt.Errorf("working directory %s: %w", cwd, err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := user.MkdirAllAndChown(dir, 0o755, uid, gid); err != nil {
+		return fmt.Errorf("make working directory %s: %w", cwd, err)
+	}
+	return nil
+}
+
+// Exec runs one more process in a running container.
+func (x *executor) Exec(ctx context.Context, id string, p bkexec.ProcessInfo) error {
+	if p.Meta.Tty {
+		return errors.New("the embedded engine gives processes no terminal")
+	}
+	x.mu.Lock()
+	c := x.running[id]
+	x.mu.Unlock()
+	if c == nil {
+		return fmt.Errorf("container %s isn't running", id)
+	}
+	return x.runtime.exec(ctx, c, p)
+}

@@ -1,0 +1,68 @@
+// What a killed server leaves: containers that still run, mounts, bundles. They are removed before
+// the stores open, because a container may still write into a snapshot.
+
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// sweep cleans a worker's directory. Everything in it belongs to this state directory's server,
+// whose lock the caller holds.
+func sweep(ctx context.Context, root string, rt *ociRuntime, log func(string, ...any)) error {
+	ids, err := rt.containers()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		// The runtime checks that the process is still the one it started, by its start time.
+		if err := rt.delete(ctx, id); err != nil {
+			log("sweep: container %s: %v", id, err)
+			os.RemoveAll(filepath.Join(rt.state, id))
+			continue
+		}
+		log("sweep: ended container %s of an earlier engine", id)
+	}
+	if err := unmountBelow(root); err != nil {
+		return err
+	}
+	for _, dir := range []string{"executor", "cachemounts", "tmp"} {
+		if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
+	}
+	return nil
+}
+
+// unmountBelow detaches every mount of this mount namespace below a directory, the deepest first.
+func unmountBelow(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	ms, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !strings.HasPrefix(m.Mountpoint, dir+"/"), false
+	})
+	if err != nil {
+		return fmt.Errorf("sweep: list mounts: %w", err)
+	}
+	slices.SortFunc(ms, func(a, b *mountinfo.Info) int {
+		return cmp.Or(-cmp.Compare(len(a.Mountpoint), len(b.Mountpoint)), -cmp.Compare(a.ID, b.ID))
+	})
+	for _, m := range ms {
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("sweep: unmount %s: %w", m.Mountpoint, err)
+		}
+	}
+	return nil
+}
