@@ -1,0 +1,158 @@
+// Failures: what a user needs to see when a node fails, and its rendering.
+
+package progress
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mergefest/mergefest/graph"
+)
+
+// Failure is one failed op of the engine.
+type Failure struct {
+	// Node is what failed; the zero ID if the op belongs to no node.
+	Node graph.ID
+	// Others are further nodes that the same op carries, in canonical order.
+	Others []graph.ID
+	// Name is the op's name at the engine.
+	Name string
+	// Command is the program and its arguments, if the node has exactly one command. Otherwise
+	// Output names the command.
+	Command []string
+	// Output is the end of the program's output, with paths that the user knows.
+	Output string
+	// Cause is the engine's error: "exit code: 1".
+	Cause string
+	// Duration is how long it ran.
+	Duration time.Duration
+	// Chain is the path from a root to Node, both included; empty if unknown.
+	Chain []graph.ID
+}
+
+// Failures returns the failures so far, in the order of their nodes.
+func (t *Tracker) Failures() []Failure {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := slices.Clone(t.failures)
+	slices.SortStableFunc(out, func(a, b Failure) int {
+		if c := a.Node.Compare(b.Node); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+// fail records and announces the failure of a vertex.
+func (t *Tracker) fail(v *vertex) {
+	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err)), Output: t.text(v.log.take())}
+	var blamed []*node
+	for _, n := range v.nodes {
+		if v.blames(n) {
+			blamed = append(blamed, n)
+		}
+	}
+	slices.SortFunc(blamed, func(a, b *node) int { return a.ID.Compare(b.ID) })
+	for i, n := range blamed {
+		if i > 0 {
+			f.Others = append(f.Others, n.ID)
+			continue
+		}
+		f.Node = n.ID
+		f.Chain = t.cfg.Chain(n.ID)
+		f.Command = soleCommand(n.Action)
+		for i, arg := range f.Command {
+			f.Command[i] = t.cfg.PathMap(arg)
+		}
+	}
+	for _, r := range v.runs {
+		if r.err == v.err && !r.end.IsZero() {
+			f.Duration = max(f.Duration, r.end.Sub(r.start))
+		}
+	}
+	t.failures = append(t.failures, f)
+	t.events = append(t.events, event{kind: eventFailed, node: f.Node, failure: f})
+}
+
+// soleCommand returns a copy of the action's command if it has only one.
+func soleCommand(a graph.Action) []string {
+	r, ok := a.(*graph.Run)
+	if !ok || len(r.Tasks) != 1 || len(r.Tasks[0].Commands) != 1 {
+		return nil
+	}
+	return slices.Clone(r.Tasks[0].Commands[0].Args)
+}
+
+// The engine quotes the whole argument list of a process that failed, which can be a document of
+// many kilobytes.
+var processFailed = regexp.MustCompile(`(?s)process ".*" did not complete successfully: `)
+
+// shortCause drops the quoted process from an engine's error.
+func shortCause(err string) string {
+	return strings.TrimSpace(processFailed.ReplaceAllString(err, ""))
+}
+
+// maxCommand is how much of a command line a message shows, in bytes.
+const maxCommand = 300
+
+// String renders the failure as lines of plain text, without a newline at the end.
+func (f Failure) String() string { return f.render(style{}) }
+
+// render is String with colours.
+func (f Failure) render(st style) string {
+	var b strings.Builder
+	subject := f.Name
+	if f.Node != (graph.ID{}) {
+		subject = f.Node.String()
+	}
+	fmt.Fprintf(&b, "%s %s", st.failed("error:"), st.bold(subject))
+	if n := len(f.Others); n > 0 {
+		fmt.Fprintf(&b, " and %d more", n)
+	}
+	if f.Cause != "" {
+		fmt.Fprintf(&b, ": %s", strings.ReplaceAll(f.Cause, "\n", "\n  "))
+	}
+	if f.Duration >= time.Second {
+		fmt.Fprintf(&b, " (after %s)", FormatDuration(f.Duration))
+	}
+	b.WriteByte('\n')
+	if line := quoteCommand(f.Command); line != "" && !strings.Contains(f.Output, line) {
+		fmt.Fprintf(&b, "  command: %s\n", shorten(line, maxCommand))
+	}
+	for line := range strings.Lines(strings.Trim(f.Output, "\n")) {
+		b.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
+	}
+	if len(f.Chain) > 1 {
+		b.WriteString("  needed by:\n")
+		// From the nearest dependant to the root: the question is who asked for this one.
+		for i := len(f.Chain) - 2; i >= 0; i-- {
+			fmt.Fprintf(&b, "    %s\n", f.Chain[i])
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// quoteCommand joins a command so that a shell would read it back.
+func quoteCommand(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`|&;<>()*?[]{}~#!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		quoted[i] = a
+	}
+	return strings.Join(quoted, " ")
+}
+
+// shorten cuts the middle out of a line of more than limit bytes.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	head, tail := limit*2/3, limit/3
+	return strings.ToValidUTF8(s[:head], "") + " … " + strings.ToValidUTF8(s[len(s)-tail:], "")
+}
