@@ -178,20 +178,18 @@ func badLocation(loc string) string {
 	if strings.ContainsAny(loc, "\\\x00") || path.IsAbs(loc) || path.Clean(loc) != loc || loc == "." {
 		return "the location must be a clean, relative path"
 	}
-	at := strings.LastIndex("/"+loc, "/node_modules/")
-	if at < 0 {
-		if loc == "node_modules" || strings.HasSuffix(loc, "/node_modules") {
-			return "the location names no package"
+	segs := strings.Split(loc, "/")
+	for i, seg := range segs {
+		if seg != "node_modules" {
+			continue
 		}
-		return ""
-	}
-	for _, name := range strings.Split(("/" + loc)[1:], "node_modules/")[1:] {
-		if !validName(strings.TrimSuffix(name, "/")) && !strings.Contains(name, "/") {
+		name := strings.Join(segs[i+1:min(i+2, len(segs))], "/")
+		if strings.HasPrefix(name, "@") {
+			name = strings.Join(segs[i+1:min(i+3, len(segs))], "/")
+		}
+		if !validName(name) {
 			return fmt.Sprintf("%q is not a package name", name)
 		}
-	}
-	if name := ("/" + loc)[at+len("/node_modules/"):]; !validName(name) {
-		return fmt.Sprintf("%q is not a package name", name)
 	}
 	return ""
 }

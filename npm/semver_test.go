@@ -52,3 +52,30 @@ func TestRangesAgreeWithNode(t *testing.T) {
 		}
 	}
 }
+
+func TestRangesIntersectAsInNode(t *testing.T) {
+	data, err := os.ReadFile("testdata/semver.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct{ Intersects [][2]any }
+	if err := json.Unmarshal(data, &table); err != nil {
+		t.Fatal(err)
+	}
+	if len(table.Intersects) < 50 {
+		t.Fatalf("the table has only %d rows", len(table.Intersects))
+	}
+	for _, row := range table.Intersects {
+		a := row[0].(string)
+		with := map[string]bool{}
+		for _, b := range row[1].([]any) {
+			with[b.(string)] = true
+		}
+		for _, other := range table.Intersects {
+			b := other[0].(string)
+			if got := rangesIntersect(a, b); got != with[b] {
+				t.Errorf("%q and %q: got %v, want %v", a, b, got, with[b])
+			}
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package npm
+
+// Whether the lockfile still fits package.json: what npm ci refuses to install.
+
+import "fmt"
+
+// checkSync lists where dependencies aren't met by the lockfile. npm would ask the registry for
+// what is missing; a build must not, so this says what a new lockfile is needed for.
+func (t *tree) checkSync(lock string, manifests map[string]*document) Errors {
+	var errs Errors
+	seen := map[*node]bool{}
+	queue := []*node{t.root}
+	for len(queue) > 0 {
+		n := queue[0].target
+		queue = queue[1:]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		for _, e := range n.edges {
+			if e.to != nil {
+				queue = append(queue, e.to)
+			}
+		}
+		if n.shrinkwrap {
+			continue // its own shrinkwrap says what it gets
+		}
+		bundled := map[string]bool{}
+		local := manifests[n.loc] != nil
+		if !local {
+			for _, name := range bundles(n.pkg) {
+				bundled[name] = true
+			}
+		}
+		for _, e := range n.edges {
+			if bundled[e.name] || e.to != nil && e.to.inShrinkwrap() {
+				continue
+			}
+			if msg := t.problem(e, local); msg != "" {
+				errs = append(errs, t.outOfSync(e, msg, lock, manifests))
+			}
+		}
+	}
+	return errs
+}
+
+// problem describes what is wrong with an edge in npm's words, or returns "".
+func (t *tree) problem(e *edge, local bool) string {
+	if e.kind == peerOptionalDep || t.valid(e) && (e.to != nil || !local) {
+		return ""
+	}
+	if e.to == nil {
+		if e.optional() && !local || t.inDepBundle(e.from) {
+			return ""
+		}
+		return fmt.Sprintf("Missing: %s@%s from lock file", e.name, t.spec(e))
+	}
+	// A peer that others don't agree on is npm's to tolerate; that was decided when it locked.
+	if e.peer() && !local || t.inDepBundle(e.from) {
+		return ""
+	}
+	return fmt.Sprintf("Invalid: lock file's %s does not satisfy %s@%s", e.to.id(), e.name, t.spec(e))
+}
+
+func (t *tree) outOfSync(e *edge, msg, lock string, manifests map[string]*document) *Error {
+	out := &Error{Reason: OutOfSync, Package: e.name, Msg: msg, File: lock,
+		Advice: "run npm install and commit the new lockfile"}
+	if e.from != t.root {
+		out.Msg += fmt.Sprintf(" (wanted by %s)", e.from.id())
+	}
+	if e.kind == peerDep && e.to == nil {
+		out.Advice += ", or set legacy-peer-deps in .npmrc if it was made so"
+	}
+	doc := manifests[e.from.loc]
+	if doc == nil {
+		return out
+	}
+	keys := map[depKind]string{prodDep: "dependencies", devDep: "devDependencies", peerDep: "peerDependencies",
+		optionalDep: "optionalDependencies", workspaceDep: "workspaces"}
+	if e.kind == workspaceDep {
+		return doc.errorIn(out, keys[e.kind])
+	}
+	return doc.errorIn(out, keys[e.kind], e.name)
+}
