@@ -20,10 +20,10 @@ type Failure struct {
 	Others []graph.ID
 	// Name is the op's name at the engine.
 	Name string
-	// Command is the program and its arguments, if the node has exactly one command. Otherwise
-	// Output names the command.
-	Command []string
-	// Output is the end of the program's output, with paths that the user knows.
+	// Command is the command line that failed, as a shell would read it; empty if it isn't known.
+	Command string
+	// Output is the end of the output, with paths that the user knows. Where several programs
+	// ran, it says which one wrote what.
 	Output string
 	// Cause is the engine's error: "exit code: 1".
 	Cause string
@@ -49,7 +49,8 @@ func (t *Tracker) Failures() []Failure {
 
 // fail records and announces the failure of a vertex.
 func (t *Tracker) fail(v *vertex) {
-	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err)), Output: t.text(v.log.take())}
+	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err))}
+	f.Command, f.Output = splitHeader(t.text(v.log.take()))
 	var blamed []*node
 	for _, n := range v.nodes {
 		if v.blames(n) {
@@ -64,9 +65,8 @@ func (t *Tracker) fail(v *vertex) {
 		}
 		f.Node = n.ID
 		f.Chain = t.cfg.Chain(n.ID)
-		f.Command = soleCommand(n.Action)
-		for i, arg := range f.Command {
-			f.Command[i] = t.cfg.PathMap(arg)
+		if f.Command == "" {
+			f.Command = t.cfg.PathMap(quoteCommand(soleCommand(n.Action)))
 		}
 	}
 	for _, r := range v.runs {
@@ -78,13 +78,24 @@ func (t *Tracker) fail(v *vertex) {
 	t.events = append(t.events, event{kind: eventFailed, node: f.Node, failure: f})
 }
 
-// soleCommand returns a copy of the action's command if it has only one.
+// splitHeader takes the header off the output of a failed command that is the only one that
+// printed something. The helper writes it in the form "# task\n$ command line\n".
+func splitHeader(out string) (command, rest string) {
+	task, after, ok := strings.Cut(out, "\n")
+	if !ok || !strings.HasPrefix(task, "# ") || !strings.HasPrefix(after, "$ ") || strings.Contains(after, "\n$ ") {
+		return "", out
+	}
+	command, rest, _ = strings.Cut(after, "\n")
+	return strings.TrimPrefix(command, "$ "), rest
+}
+
+// soleCommand returns the action's command if it has only one.
 func soleCommand(a graph.Action) []string {
 	r, ok := a.(*graph.Run)
 	if !ok || len(r.Tasks) != 1 || len(r.Tasks[0].Commands) != 1 {
 		return nil
 	}
-	return slices.Clone(r.Tasks[0].Commands[0].Args)
+	return r.Tasks[0].Commands[0].Args
 }
 
 // The engine quotes the whole argument list of a process that failed, which can be a document of
@@ -120,11 +131,11 @@ func (f Failure) render(st style) string {
 		fmt.Fprintf(&b, " (after %s)", FormatDuration(f.Duration))
 	}
 	b.WriteByte('\n')
-	if line := quoteCommand(f.Command); line != "" && !strings.Contains(f.Output, line) {
-		fmt.Fprintf(&b, "  command: %s\n", shorten(line, maxCommand))
-	}
-	for line := range strings.Lines(strings.Trim(f.Output, "\n")) {
-		b.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
+	indent(&b, f.Output)
+	// What the program says comes first: the command that compilers are called with is long, and
+	// of use to few.
+	if f.Command != "" {
+		fmt.Fprintf(&b, "  command: %s\n", shorten(f.Command, maxCommand))
 	}
 	if len(f.Chain) > 1 {
 		b.WriteString("  needed by:\n")

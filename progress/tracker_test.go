@@ -156,8 +156,8 @@ func TestFailureOfRecordedStream(t *testing.T) {
 		t.Fatalf("%d failures, want 1: %v", len(got), got)
 	}
 	want := `error: go/compile/c: exit code: 3
-  command: compile -o /out/c 'a b.go'
   sub/c.go:1: bad
+  command: compile -o /out/c 'a b.go'
   needed by:
     go/merge/merge
     go/link/main`
@@ -306,6 +306,21 @@ func TestFailureWithoutNode(t *testing.T) {
 	fs := tr.Failures()
 	if len(fs) != 1 || fs[0].String() != "error: exporting to client: exit code: 137 (after 1.0 s)" {
 		t.Errorf("failures %v", fs)
+	}
+}
+
+func TestSplitHeader(t *testing.T) {
+	for _, tt := range []struct{ in, command, rest string }{
+		{"# a\n$ compile -p a\na.go:1: bad\n", "compile -p a", "a.go:1: bad\n"},
+		{"# a\n$ compile -p a\n", "compile -p a", ""},
+		{"# a\n$ x\none\n# b\n$ y\ntwo\n", "", "# a\n$ x\none\n# b\n$ y\ntwo\n"},
+		{"# a\nno command\n", "", "# a\nno command\n"},
+		{"plain\n", "", "plain\n"},
+		{"", "", ""},
+	} {
+		if c, r := splitHeader(tt.in); c != tt.command || r != tt.rest {
+			t.Errorf("splitHeader(%q) = %q, %q", tt.in, c, r)
+		}
 	}
 }
 

@@ -264,8 +264,8 @@ go write    ==============================  1/1  1 cached, 0 running
 	c.draw()
 	failure := `
 error: go/compile/b: exit code: 2 (after 2.5 s)
-  command: compile -o /out/b 'a b.go'
   b.go:1: bad
+  command: compile -o /out/b 'a b.go'
   needed by:
     go/link/cmd/app`
 	see(t, v, failure+`
