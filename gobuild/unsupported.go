@@ -1,0 +1,112 @@
+// Refusals: packages that need what this planner doesn't do.
+package gobuild
+
+import (
+	"go/parser"
+	"go/token"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// unsupported lists every package that can't be built. Packages of the standard library that
+// use cgo only where it is on count as well.
+func (p *planner) unsupported() error {
+	var bad UnsupportedList
+	for _, q := range p.facts.Packages {
+		if p.s.CGOEnabled {
+			bad = append(bad, p.cgo(q)...)
+		}
+		for _, f := range q.OtherFiles {
+			if what := language(f); what != "" {
+				bad = append(bad, &Unsupported{Package: q.ImportPath, File: p.userPath(q, f), Feature: what, Hint: "it needs cgo"})
+				break
+			}
+		}
+		if q.Module != nil && q.Module.Replace == nil && q.Module.Version == "" && q.Module.Dir == "" && q.Dir == "" {
+			bad = append(bad, &Unsupported{Package: q.ImportPath, Feature: "a package without a directory"})
+		}
+	}
+	for _, q := range p.facts.Roots {
+		flags := p.l.forPackage(p.byPath[q], true)
+		if externalLink(flags) {
+			bad = append(bad, &Unsupported{Package: q, Feature: "-ldflags=-linkmode=external", Hint: "programs are linked by Go's own linker"})
+		}
+	}
+	return bad.err()
+}
+
+// externalLink tells whether the last -linkmode asks for the C toolchain's linker.
+func externalLink(flags []string) bool {
+	for i := len(flags) - 1; i >= 0; i-- {
+		f := strings.TrimPrefix(flags[i], "-") // both -x and --x are flags
+		switch {
+		case f == "-linkmode=external" || f == "linkmode=external":
+			return true
+		case (f == "linkmode" || f == "-linkmode") && i+1 < len(flags):
+			return flags[i+1] == "external"
+		case f == "linkmode=internal" || f == "-linkmode=internal":
+			return false
+		}
+	}
+	return false
+}
+
+// cgo reports each file of a package that imports "C".
+func (p *planner) cgo(q *Package) UnsupportedList {
+	if !slices.ContainsFunc(sortedKeys(q.Imports), func(s string) bool { return s == "C" || s == "runtime/cgo" }) {
+		return nil
+	}
+	var out UnsupportedList
+	for _, name := range q.GoFiles {
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, filepath.Join(q.Dir, name), nil, parser.ImportsOnly)
+		if err != nil {
+			continue // the compiler tells
+		}
+		for _, imp := range f.Imports {
+			if imp.Path.Value == `"C"` {
+				out = append(out, &Unsupported{Package: q.ImportPath, File: p.userPath(q, name), Line: fset.Position(imp.Pos()).Line,
+					Feature: "cgo", Hint: "set CGO_ENABLED=0"})
+			}
+		}
+	}
+	return out
+}
+
+// language names what a file is written in, if it is nothing that can be built.
+func language(file string) string {
+	switch path.Ext(file) {
+	case ".c":
+		return "C source"
+	case ".cc", ".cpp", ".cxx":
+		return "C++ source"
+	case ".m":
+		return "Objective-C source"
+	case ".f", ".F", ".for", ".f90":
+		return "Fortran source"
+	case ".swig", ".swigcxx":
+		return "SWIG"
+	}
+	return ""
+}
+
+// userPath is a file as the user knows it: relative to where the command runs if it is below.
+func (p *planner) userPath(q *Package, file string) string {
+	abs := filepath.Join(q.Dir, file)
+	if rel, err := filepath.Rel(p.cfg.Dir, abs); err == nil && len(rel) < len(abs) {
+		return rel
+	}
+	return abs
+}
+
+// sortedKeys lists the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
