@@ -1,0 +1,247 @@
+package npm
+
+// npm's configuration, as far as it changes a tree or where packages come from.
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// ConfigFile is one .npmrc.
+type ConfigFile struct {
+	Name string // for messages
+	Data []byte
+}
+
+// ConfigInput is what NewConfig reads: the levels of npm's configuration, from the strongest.
+type ConfigInput struct {
+	// Env is the environment as os.Environ gives it. Variables "npm_config_…" are settings, and
+	// all may be used as ${NAME} in files.
+	Env []string
+	// Project, User and Global are the three .npmrc files; nil where there is none.
+	Project, User, Global *ConfigFile
+	// DefaultRegistry is the registry that npm itself would use where nothing is configured, if
+	// the host's npm could be asked. No registry is built in here.
+	DefaultRegistry string
+}
+
+// Config is npm's effective configuration. The zero value has no settings.
+// It holds credentials: print only what its methods return.
+type Config struct {
+	values          map[string]setting
+	env             map[string]string
+	defaultRegistry string
+}
+
+// NewConfig joins the levels.
+func NewConfig(in ConfigInput) (*Config, error) {
+	c := &Config{values: map[string]setting{}, env: map[string]string{}, defaultRegistry: in.DefaultRegistry}
+	for _, kv := range in.Env {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			c.env[k] = v
+		}
+	}
+	for _, f := range []*ConfigFile{in.Global, in.User, in.Project} {
+		if f == nil {
+			continue
+		}
+		for key, s := range parseNpmrc(f.Name, f.Data, c.env) {
+			c.values[key] = s
+		}
+	}
+	for _, k := range sortedKeys(c.env) {
+		if len(k) <= len("npm_config_") || !strings.EqualFold(k[:len("npm_config_")], "npm_config_") || c.env[k] == "" {
+			continue
+		}
+		key := k[len("npm_config_"):]
+		if !strings.HasPrefix(key, "//") {
+			key = strings.ToLower(key[:1] + strings.ReplaceAll(key[1:], "_", "-"))
+		}
+		v, unset := expandEnv(c.env[k], c.env)
+		c.values[key] = setting{value: v, source: "environment variable " + k, unset: unset}
+	}
+	for _, key := range []string{"_auth", "_authToken", "_password", "username"} {
+		if s, ok := c.values[key]; ok && strings.HasPrefix(key, "_") {
+			return nil, &Error{Reason: BadConfig, Msg: fmt.Sprintf("%s: %s must belong to a registry", s.source, key),
+				Advice: fmt.Sprintf("write //HOST/:%s=…", key)}
+		}
+	}
+	return c, nil
+}
+
+func (c *Config) get(key string) (setting, bool) {
+	if c == nil {
+		return setting{}, false
+	}
+	s, ok := c.values[key]
+	return s, ok
+}
+
+// is reports whether a switch is on.
+func (c *Config) is(key string) bool {
+	s, ok := c.get(key)
+	return ok && s.value == "true"
+}
+
+// list is a setting that may be given several times, or separated by commas or blank lines in the
+// environment.
+func (c *Config) list(key string) []string {
+	s, ok := c.get(key)
+	if !ok {
+		return nil
+	}
+	if s.list != nil {
+		return s.list
+	}
+	return strings.FieldsFunc(s.value, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
+}
+
+// omit is what npm's omit, include and their older names come to.
+func (c *Config) omit() omitSet {
+	o := omitSet{}
+	if c == nil {
+		return o
+	}
+	names := c.list("omit")
+	if _, ok := c.get("omit"); !ok && c.env["NODE_ENV"] == "production" {
+		names = []string{"dev"}
+	}
+	for _, n := range names {
+		o.set(n, true)
+	}
+	if s, _ := c.get("only"); s.value == "prod" || s.value == "production" || c.is("production") {
+		o.dev = true
+	}
+	if s, ok := c.get("optional"); ok && s.value == "false" {
+		o.optional = true
+	}
+	for _, n := range c.list("include") {
+		o.set(n, false)
+	}
+	if s, _ := c.get("also"); s.value == "dev" || s.value == "development" || c.is("dev") {
+		o.dev = false
+	}
+	return o
+}
+
+func (o *omitSet) set(name string, v bool) bool {
+	switch name {
+	case "dev":
+		o.dev = v
+	case "optional":
+		o.optional = v
+	case "peer":
+		o.peer = v
+	default:
+		return false
+	}
+	return true
+}
+
+// registry is the URL, with a final slash, that serves the package; "" if nobody says.
+func (c *Config) registry(name string) (string, error) {
+	raw := ""
+	if scope, _, ok := strings.Cut(name, "/"); ok && strings.HasPrefix(name, "@") {
+		if s, ok := c.get(scope + ":registry"); ok {
+			raw = s.value
+		}
+	}
+	if raw == "" {
+		if s, ok := c.get("registry"); ok {
+			raw = s.value
+		} else if c != nil {
+			raw = c.defaultRegistry
+		}
+	}
+	if raw == "" {
+		return "", nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", &Error{Reason: BadConfig, Msg: fmt.Sprintf("the registry %q is not an http or https URL", redact(raw)),
+			Advice: "correct it in .npmrc"}
+	}
+	return strings.TrimRight(raw, "/") + "/", nil
+}
+
+// authorization is the value of the Authorization header for a URL and a key that names it; both
+// are empty if there is none.
+func (c *Config) authorization(rawURL, registry string) (key, value string, err error) {
+	key, value, err = c.authAt(rawURL)
+	if value == "" && err == nil && registry != "" && sameHost(rawURL, registry) {
+		return c.authAt(registry)
+	}
+	return key, value, err
+}
+
+// authAt looks for the settings of the longest path that covers the URL, as npm does.
+func (c *Config) authAt(rawURL string) (key, value string, err error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || c == nil {
+		return "", "", nil
+	}
+	for key = "//" + u.Host + u.Path; len(key) > 2; key = shorten(key) {
+		if s, ok := c.get(key + ":_authToken"); ok && s.value != "" {
+			return key, "Bearer " + s.value, s.usable()
+		}
+		if s, ok := c.get(key + ":_auth"); ok && s.value != "" {
+			return key, "Basic " + s.value, s.usable()
+		}
+		user, ok1 := c.get(key + ":username")
+		pass, ok2 := c.get(key + ":_password")
+		if ok1 && ok2 {
+			secret, err := base64.StdEncoding.DecodeString(pass.value)
+			if err != nil {
+				return key, "", &Error{Reason: BadConfig, Msg: pass.source + ": _password must be base64"}
+			}
+			if err := pass.usable(); err != nil {
+				return key, "", err
+			}
+			return key, "Basic " + base64.StdEncoding.EncodeToString([]byte(user.value+":"+string(secret))), nil
+		}
+		if s, ok := c.get(key + ":certfile"); ok {
+			return key, "", &Error{Reason: BadConfig, Msg: s.source + ": client certificates for a registry are not supported",
+				Advice: "use a token"}
+		}
+	}
+	return "", "", nil
+}
+
+// shorten takes the last element, or the last slash, off a key.
+func shorten(key string) string {
+	if strings.HasSuffix(key, "/") {
+		return strings.TrimSuffix(key, "/")
+	}
+	return key[:strings.LastIndex(key, "/")+1]
+}
+
+func (s setting) usable() error {
+	if s.unset == "" {
+		return nil
+	}
+	return &Error{Reason: BadConfig, Msg: fmt.Sprintf("%s: the environment variable %s is not set", s.source, s.unset),
+		Advice: "set it, or write ${" + s.unset + "?} if it may be empty"}
+}
+
+func sameHost(a, b string) bool {
+	u, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	v, err := url.Parse(b)
+	return err == nil && u.Host == v.Host
+}
+
+// redact takes a password out of a URL.
+func redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(unreadable)"
+	}
+	return u.Redacted()
+}

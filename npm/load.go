@@ -1,0 +1,234 @@
+package npm
+
+// From an app's files to its tree: read, check, and take out what isn't installed.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// app is an app's tree with everything that planning needs.
+type app struct {
+	fsys      fs.FS
+	dir       string // in fsys, "." for the top
+	opt       Options
+	lock      *lockfile
+	manifests map[string]*document // of the root and of link targets, by location
+	tree      *tree
+	warnings  []string
+	scripts   ScriptPolicy
+}
+
+// Load plans the app in o.Dir: its lockfile must be there. Problems are *Error, or Errors with all
+// that were found; the context ends requests of o.Facts.
+func Load(ctx context.Context, fsys fs.FS, o Options) (*Plan, error) {
+	a, err := load(ctx, fsys, o)
+	if err != nil {
+		return nil, err
+	}
+	return a.plan()
+}
+
+func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
+	a := &app{fsys: fsys, dir: path.Clean(o.Dir), opt: o, manifests: map[string]*document{}}
+	a.opt.Platform = o.Platform.withDefaults()
+	a.scripts = o.Scripts
+	a.scripts.None = a.scripts.None || o.Config.is("ignore-scripts")
+	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
+		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
+	}
+	omit, err := o.omits()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.read(); err != nil {
+		return nil, err
+	}
+	t := a.tree
+	t.link()
+	if a.lock.old {
+		if err := a.inflate(ctx); err != nil {
+			return nil, err
+		}
+		t.link()
+	}
+	t.calcFlags()
+	lockName := a.lock.doc.file
+	if errs := append(t.checkOverrides(a.manifests[""]), t.checkSync(lockName, a.manifests)...); errs != nil {
+		return nil, errs
+	}
+	t.prune()
+	errs, warnings := t.checkPlatform(a.opt.Platform, omit, o.Config.is("engine-strict"))
+	if errs != nil {
+		return nil, errs
+	}
+	a.warnings = append(a.warnings, warnings...)
+	for _, n := range t.ordered() {
+		if n != t.root && t.omitted(n, omit) {
+			n.inert = true
+		}
+	}
+	for _, n := range t.ordered() {
+		if n.inert && n.parent != nil {
+			t.remove(n)
+		}
+	}
+	t.link()
+	return a, nil
+}
+
+// read loads the files of the app into a.lock, a.manifests and a.tree.
+func (a *app) read() error {
+	name, err := Detect(a.fsys, a.dir)
+	if err != nil {
+		return err
+	}
+	file := path.Join(a.dir, name)
+	if name == "" {
+		return &Error{Reason: NoLockfile, File: path.Join(a.dir, "package.json"), Msg: "there is no package-lock.json or npm-shrinkwrap.json beside it",
+			Advice: "run npm install --package-lock-only and commit the file"}
+	}
+	pkg, err := readManifest(a.fsys, a.dir)
+	if err != nil {
+		return err
+	}
+	if pkg == nil {
+		return &Error{Reason: OutOfSync, File: file, Msg: "there is no package.json beside the lockfile",
+			Advice: "put both files there"}
+	}
+	a.manifests[""] = pkg
+	data, err := fs.ReadFile(a.fsys, file)
+	if err != nil {
+		return &Error{Reason: Malformed, File: file, Err: err, Msg: "cannot read the file"}
+	}
+	if a.lock, err = parseLock(file, data, pkg.top); err != nil {
+		return err
+	}
+	workspaces, err := findWorkspaces(a.fsys, a.dir, pkg)
+	if err != nil {
+		return err
+	}
+	if err := a.readTargets(); err != nil {
+		return err
+	}
+	legacy := a.opt.Config.is("legacy-peer-deps")
+	if a.tree, err = buildTree(a.lock, a.manifests, workspaces, treeOptions{legacyPeerDeps: legacy}); err != nil {
+		return err
+	}
+	a.tree.root.overrides, err = parseOverrides(pkg)
+	return err
+}
+
+// readTargets reads the package.json of every directory that the lockfile links to: its own copy
+// may be out of date, as npm knows too.
+func (a *app) readTargets() error {
+	var errs Errors
+	for _, loc := range sortedKeys(a.lock.entries) {
+		e := a.lock.entries[loc]
+		target := path.Clean(str(e, "resolved"))
+		if !truthy(e["link"]) || strings.Contains("/"+target+"/", "/node_modules/") || target == "." || a.manifests[target] != nil {
+			continue
+		}
+		dir := path.Join(a.dir, target)
+		if !fs.ValidPath(dir) {
+			continue // outside of what may be read; the lockfile's copy must do
+		}
+		doc, err := readManifest(a.fsys, dir)
+		var e2 *Error
+		switch {
+		case errors.As(err, &e2):
+			errs = append(errs, e2)
+		case err != nil:
+			return err
+		case doc != nil:
+			a.manifests[target] = doc
+		}
+	}
+	return errs.err()
+}
+
+// inflate asks for the manifests that an old lockfile lacks. What can't be had is left as it is
+// only for packages that travel in another's tarball, which no registry may know.
+func (a *app) inflate(ctx context.Context) error {
+	t := a.tree
+	t.assignBundles()
+	var errs Errors
+	src := newSources(a.opt.Config, a.lock, true)
+	for _, n := range t.ordered() {
+		if n.isLink() || !strings.HasPrefix(n.loc, "node_modules/") || parseSpec(n.resolved, "").kind == specGit || n.version() == "" {
+			continue
+		}
+		if a.opt.Facts == nil {
+			return &Error{Reason: NeedsNetwork, File: a.lock.doc.file,
+				Msg:    "a lockfile of version 1 doesn't say which commands, engines and peers packages have",
+				Advice: "run npm install --package-lock-only --lockfile-version 3, or let planning ask the registry"}
+		}
+		if err := a.inflateOne(ctx, src, n); err != nil {
+			if t.inDepBundle(n) || truthy(n.pkg["inBundle"]) {
+				continue
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errs.err()
+}
+
+func (a *app) inflateOne(ctx context.Context, src *sources, n *node) *Error {
+	q := ManifestQuery{Name: n.packageName(), Version: n.version()}
+	registry, err := a.opt.Config.registry(q.Name)
+	if err != nil {
+		return asError(err)
+	}
+	if q.Registry = registry; registry == "" {
+		q.Registry = src.fallback
+	}
+	if _, q.Authorization, err = a.opt.Config.authorization(q.Registry, ""); err != nil {
+		return asError(err)
+	}
+	data, err := a.opt.Facts.Manifest(ctx, q)
+	if err != nil {
+		return &Error{Reason: NoManifest, File: a.lock.doc.file, Package: n.id(), Err: err, Msg: "cannot get its manifest",
+			Advice: "run npm install --package-lock-only --lockfile-version 3"}
+	}
+	doc, err := parseJSON(n.id()+"/package.json", data)
+	if err != nil {
+		return asError(err)
+	}
+	pkg := doc.top
+	// What is downloaded and checked stays what the lockfile says.
+	pkg["name"], pkg["version"] = q.Name, q.Version
+	delete(pkg, "_integrity")
+	delete(pkg, "devDependencies")
+	normalize(pkg)
+	n.pkg = pkg
+	n.shrinkwrap = n.shrinkwrap || truthy(pkg["_hasShrinkwrap"])
+	return nil
+}
+
+// assignBundles notes in the packages of a version 1 lockfile what they bundle.
+func (t *tree) assignBundles() {
+	for _, n := range t.ordered() {
+		if n.parent == nil || n.isLink() || !truthy(n.pkg["inBundle"]) || truthy(n.parent.pkg["inBundle"]) || n.parent.edge(n.name) == nil {
+			continue
+		}
+		list, _ := n.parent.pkg["bundleDependencies"].([]any)
+		n.parent.pkg["bundleDependencies"] = append(list, n.name)
+	}
+}
+
+// checkOverrides refuses an override of what the app asks for itself, as npm does.
+func (t *tree) checkOverrides(doc *document) Errors {
+	var errs Errors
+	for _, e := range t.root.edges {
+		if got := t.spec(e); got != e.raw {
+			errs = append(errs, doc.errorIn(&Error{Reason: OutOfSync, Package: e.name,
+				Msg:    fmt.Sprintf("the override to %s conflicts with the direct dependency on %s@%s", got, e.name, e.raw),
+				Advice: "give both the same range, or write \"$" + e.name + "\" as the override"}, "overrides"))
+		}
+	}
+	return errs
+}

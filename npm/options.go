@@ -1,0 +1,135 @@
+package npm
+
+// What a caller chooses, and what it is asked for.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mergefest/mergefest/graph"
+)
+
+// Options choose what Load plans. The zero value plans the app at the top of the file system, for
+// Linux on this machine's processor, with everything that the lockfile has.
+type Options struct {
+	// Dir is the app's directory in the file system; empty is its top.
+	Dir      string
+	Platform Platform
+	// Config is npm's configuration; nil has no settings.
+	Config *Config
+	// Omit adds "dev", "optional" or "peer" to what the configuration leaves out; Include takes
+	// away from it and wins.
+	Omit, Include []string
+	// AllowMissingIntegrity downloads what the lockfile has no integrity for without a check.
+	AllowMissingIntegrity bool
+	Scripts               ScriptPolicy
+	// Facts answers what the files don't say. Only lockfiles of version 1 need it.
+	Facts Facts
+}
+
+// Facts is the way to what an analyzer can't read from files.
+type Facts interface {
+	// Manifest returns the package.json of one version of a package as JSON: what a registry
+	// says of it, or the file in its tarball.
+	Manifest(ctx context.Context, q ManifestQuery) ([]byte, error)
+}
+
+// ManifestQuery names a package.
+type ManifestQuery struct {
+	Name    string // as the registry knows it
+	Version string
+	// Registry is the URL, with a final slash, that serves the name.
+	Registry string
+	// Authorization is the value of the header for the registry, or empty. It is a secret.
+	Authorization string
+}
+
+// ScriptPolicy says whose install scripts run.
+type ScriptPolicy struct {
+	// None runs none, as npm's ignore-scripts. Otherwise all run, or those in Only.
+	None bool
+	// Only, if not nil, lists the packages whose scripts run.
+	Only []string
+	// Network lists the packages whose scripts get a network.
+	Network []string
+}
+
+// Script is a package that wants to run something when it is installed.
+type Script struct {
+	Package  string // "esbuild"
+	Version  string
+	Location string // "node_modules/esbuild"
+	Run      bool   // whether the policy lets it
+	Network  bool
+}
+
+// Plan is one app's node_modules as a graph.
+type Plan struct {
+	// Nodes are the fetches, the files that describe the set, and their merge, in canonical order.
+	// A fetch's ID depends on its content only, so plans of several apps share nodes; see Join.
+	Nodes []graph.Node
+	// Tree is the node whose output is the app's directory with its node_modules, and with those
+	// of its workspaces.
+	Tree graph.ID
+	// Root delivers it into the app's directory.
+	Root graph.Root
+	// Secrets maps the names of secrets that nodes ask for to the values of Authorization
+	// headers. Don't print it.
+	Secrets map[string]string
+	// Scripts lists the packages with install scripts by location, allowed or not.
+	Scripts []Script
+	// Warnings are remarks that npm would make too, one sentence each.
+	Warnings []string
+	// Packages is the number of places in the tree that hold a package or a link to one.
+	Packages int
+	// App is the name in package.json, or the directory's.
+	App string
+}
+
+// Join puts several plans into one graph. Nodes that are the same are there once.
+func Join(plans ...*Plan) ([]graph.Node, []graph.Root) {
+	var nodes []graph.Node
+	var roots []graph.Root
+	seen := map[graph.ID]bool{}
+	for _, p := range plans {
+		for _, n := range p.Nodes {
+			if !seen[n.ID] {
+				seen[n.ID] = true
+				nodes = append(nodes, n)
+			}
+		}
+		roots = append(roots, p.Root)
+	}
+	return nodes, roots
+}
+
+// omits joins the configuration and the options.
+func (o Options) omits() (omitSet, error) {
+	out := o.Config.omit()
+	for _, list := range []struct {
+		names []string
+		value bool
+	}{{o.Omit, true}, {o.Include, false}} {
+		for _, n := range list.names {
+			if !out.set(n, list.value) {
+				return out, fmt.Errorf("omit %q: want dev, optional or peer", n)
+			}
+		}
+	}
+	return out, nil
+}
+
+// decide applies the policy to a package.
+func (s ScriptPolicy) decide(name string) (run, network bool) {
+	run = !s.None && (s.Only == nil || contains(s.Only, name))
+	return run, run && contains(s.Network, name)
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,247 @@
+package npm
+
+// From a tree to nodes: one fetch for each tarball, the files that describe the set, and the merge.
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/graph/action"
+)
+
+// npm unpacks with these permissions: all may read, the owner may write, and directories and
+// executables keep their execute bits, under the usual umask of 022.
+const (
+	setMode   = 0o644
+	clearMode = 0o022
+)
+
+// carried is what one tarball brings to one place.
+type carried struct {
+	node  *node
+	exec  []string // files that a link in .bin makes executable, relative to the package
+	files []action.File
+}
+
+// fetch is one node in the making: a tarball and its places.
+type fetch struct {
+	name, version string
+	src           source
+	places        []*carried
+}
+
+func (a *app) plan() (*Plan, error) {
+	t := a.tree
+	p := &Plan{App: t.root.packageName(), Warnings: a.warnings, Packages: len(t.nodes) - 1}
+	if p.App == "" {
+		p.App = path.Base(a.dir)
+	}
+	src := newSources(a.opt.Config, a.lock, a.opt.AllowMissingIntegrity)
+	carriers, loose, errs := a.carriers()
+	fetches, more := a.fetches(src, carriers)
+	errs = append(errs, more...)
+	set, more := a.setFiles(loose)
+	errs = append(errs, more...)
+	if errs != nil {
+		return nil, errs
+	}
+	p.Secrets = src.secrets
+	p.Scripts = a.listScripts()
+
+	merge := &graph.Merge{}
+	for _, f := range fetches {
+		n, err := f.node()
+		if err != nil {
+			return nil, err
+		}
+		p.Nodes = append(p.Nodes, n)
+		merge.Parts = append(merge.Parts, graph.Input{From: n.ID})
+	}
+	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.dir}
+	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: &graph.Write{Files: set}})
+	merge.Parts = append(merge.Parts, graph.Input{From: id})
+	id.Kind = "tree"
+	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: merge})
+	p.Tree = id
+	p.Root = graph.Root{Name: path.Join(a.dir, "node_modules"), From: id, Dest: a.dir}
+	sort.Slice(p.Nodes, func(i, j int) bool { return p.Nodes[i].ID.Compare(p.Nodes[j].ID) < 0 })
+	return p, nil
+}
+
+// carriers finds what each tarball brings: itself, what it bundles, and the links to their
+// commands. loose are the links to commands of linked packages, which no tarball brings.
+func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
+	t := a.tree
+	var errs Errors
+	out := map[*node]*carried{}
+	for _, n := range t.ordered() {
+		if n.parent == nil || n.isLink() || t.carrier(n) != n {
+			continue
+		}
+		if outside(n.loc) {
+			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc,
+				Msg:    "it belongs outside the app's directory",
+				Advice: "make the linked package a workspace, or build it as an app of its own"}, "packages", n.loc))
+			continue
+		}
+		out[n] = &carried{node: n}
+	}
+	var loose []action.File
+	for _, b := range t.binLinks() {
+		if b.node.isLink() {
+			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
+				loose = append(loose, action.File{Path: b.path, Link: b.target})
+			}
+			continue
+		}
+		c := out[t.carrier(b.node)]
+		if c == nil {
+			continue
+		}
+		c.exec = append(c.exec, strings.TrimPrefix(b.file, c.node.loc+"/"))
+		c.files = append(c.files, action.File{Path: b.path, Link: b.target, If: b.file})
+	}
+	return out, loose, errs
+}
+
+// carrier is the package whose tarball n comes in. A bundled package that has an integrity of its
+// own was missing from the bundle when the lockfile was made, and is fetched.
+func (t *tree) carrier(n *node) *node {
+	b := t.bundler(n)
+	if b == nil || b.parent == nil || n.integrity != "" {
+		return n
+	}
+	return b
+}
+
+func outside(loc string) bool { return loc == ".." || strings.HasPrefix(loc, "../") }
+
+// exists reports whether the app has that file, itself and not by a link that leads nowhere.
+func (a *app) exists(name string) bool {
+	p := path.Join(a.dir, name)
+	if !fs.ValidPath(p) {
+		return false
+	}
+	_, err := fs.Stat(a.fsys, p)
+	return err == nil
+}
+
+// fetches groups the places of each tarball, shallow ones first, then by name.
+func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*fetch, Errors) {
+	var errs Errors
+	groups := map[string]*fetch{}
+	var order []*fetch
+	for _, n := range a.tree.ordered() {
+		c := carriers[n]
+		if c == nil {
+			continue
+		}
+		s, err := src.find(n)
+		if err != nil {
+			errs = append(errs, a.lock.doc.errorIn(err, "packages", n.loc))
+			continue
+		}
+		f := &fetch{name: n.packageName(), version: n.version(), src: s}
+		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.integrity, s.auth})
+		if g := groups[key]; g != nil {
+			f = g
+		} else {
+			groups[key] = f
+			order = append(order, f)
+		}
+		f.places = append(f.places, c)
+	}
+	// What a tarball has at another package's place must not hide that package: deeper ones are
+	// merged later and win.
+	sort.SliceStable(order, func(i, j int) bool { return order[i].depth() < order[j].depth() })
+	return order, errs
+}
+
+func (f *fetch) depth() int {
+	d := 0
+	for _, c := range f.places {
+		d = max(d, c.node.depth())
+	}
+	return d
+}
+
+// node makes the fetch's node. Its ID has a digest of the action: nodes of several apps that do
+// the same are the same.
+func (f *fetch) node() (graph.Node, error) {
+	item := action.Item{
+		Name: f.name + "@" + f.version, URLs: f.src.urls, Integrity: f.src.integrity,
+		Unverified: f.src.unverified, Auth: f.src.auth,
+	}
+	act := action.Fetch{}
+	byExec := map[string]int{} // places with the same executables share a download
+	for _, c := range f.places {
+		exec := sortedUnique(c.exec)
+		key := strings.Join(exec, "\x00")
+		i, ok := byExec[key]
+		if !ok {
+			i = len(act.Items)
+			byExec[key] = i
+			it := item
+			it.Unpack = &action.Unpack{
+				Format: "tar", Strip: 1, SetMode: setMode, ClearMode: clearMode, Links: "skip",
+				Executable: exec, Hashbang: len(exec) > 0, Rename: map[string]string{".gitignore": ".npmignore"},
+			}
+			act.Items = append(act.Items, it)
+		}
+		act.Items[i].Dests = append(act.Items[i].Dests, c.node.loc)
+		act.Files = append(act.Files, c.files...)
+	}
+	sort.Slice(act.Files, func(i, j int) bool { return act.Files[i].Path < act.Files[j].Path })
+	doc, err := json.Marshal(act)
+	if err != nil {
+		return graph.Node{}, fmt.Errorf("%s: %w", item.Name, err)
+	}
+	sum := sha256.Sum256(doc)
+	id := graph.ID{Ecosystem: "npm", Kind: "fetch", Package: f.name, Version: f.version, Variant: hex.EncodeToString(sum[:6])}
+	return graph.Node{ID: id, Action: &graph.Fetch{Fetch: act}}, nil
+}
+
+// setFiles are the files that belong to no package: links to directories of the project, the
+// commands that those have, and npm's record of the tree.
+func (a *app) setFiles(files []action.File) ([]action.File, Errors) {
+	t := a.tree
+	var errs Errors
+	for _, n := range t.ordered() {
+		if !n.isLink() {
+			continue
+		}
+		if outside(n.loc) {
+			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc, Msg: "the link lies outside the app's directory"}, "packages", n.loc))
+			continue
+		}
+		if t.carrier(n) != n {
+			continue
+		}
+		files = append(files, action.File{Path: n.loc, Link: relPath(path.Dir(n.loc), n.link)})
+	}
+	hidden := t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved"))
+	files = append(files, action.File{Path: "node_modules/.package-lock.json", Text: string(hidden)})
+	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
+	return files, errs
+}
+
+// listScripts says which packages want to run something, and whether they may.
+func (a *app) listScripts() []Script {
+	var out []Script
+	for _, n := range a.tree.ordered() {
+		if n.parent == nil || n.isLink() || !hasInstallScript(n.pkg) {
+			continue
+		}
+		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}
+		s.Run, s.Network = a.scripts.decide(s.Package)
+		out = append(out, s)
+	}
+	return out
+}

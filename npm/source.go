@@ -1,0 +1,245 @@
+package npm
+
+// Where a package's tarball is, and what it is checked against.
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// source is a download.
+type source struct {
+	urls       []string
+	integrity  []string
+	unverified bool
+	auth       string // the name of the secret; "" without one
+}
+
+// sources finds out where packages come from.
+type sources struct {
+	cfg             *Config
+	fallback        string // the registry that the lockfile's URLs show, where none is configured
+	allowUnverified bool
+	secrets         map[string]string // what each secret's name stands for
+}
+
+// newSources looks at the whole lockfile: its URLs say which registry it was made with.
+func newSources(cfg *Config, l *lockfile, allowUnverified bool) *sources {
+	s := &sources{cfg: cfg, allowUnverified: allowUnverified, secrets: map[string]string{}}
+	count := map[string]int{}
+	for _, loc := range sortedKeys(l.entries) {
+		e := l.entries[loc]
+		name := str(e, "name")
+		if name == "" {
+			name = nameOf(loc)
+		}
+		if base := registryOf(name, str(e, "resolved")); base != "" && !strings.HasPrefix(name, "@") {
+			count[base]++
+		}
+	}
+	for _, base := range sortedKeys(count) {
+		if count[base] > count[s.fallback] {
+			s.fallback = base
+		}
+	}
+	return s
+}
+
+// registryOf is the registry that a tarball's URL of the usual form belongs to, or "".
+func registryOf(name, resolved string) string {
+	if !strings.HasPrefix(resolved, "https://") && !strings.HasPrefix(resolved, "http://") {
+		return ""
+	}
+	base, _, ok := strings.Cut(resolved, "/"+name+"/-/")
+	if !ok {
+		return ""
+	}
+	return base + "/"
+}
+
+// find says where n's tarball is. problems go to *Error without a position.
+func (s *sources) find(n *node) (source, *Error) {
+	var out source
+	switch k := parseSpec(n.resolved, ""); {
+	case n.resolved == "":
+		u, err := s.fromRegistry(n)
+		if err != nil {
+			return out, err
+		}
+		out.urls = []string{u}
+	case k.kind == specRemote:
+		urls, err := s.replaceHost(n.resolved)
+		if err != nil {
+			return out, err
+		}
+		out.urls = urls
+	case k.kind == specGit:
+		return out, &Error{Reason: GitDependency, Package: n.id(), Msg: "comes from git: " + redact(n.resolved),
+			Advice: "depend on a tarball of that commit (most hosts serve one), or publish the package to a registry"}
+	default:
+		return out, &Error{Reason: LocalPackage, Package: n.id(), Msg: "comes from " + n.resolved + ", which would have to be packed first",
+			Advice: "link the directory (install-links=false), or serve the tarball by http"}
+	}
+	if err := s.credentials(n, &out); err != nil {
+		return out, err
+	}
+	return out, s.integrity(n, &out)
+}
+
+func (s *sources) fromRegistry(n *node) (string, *Error) {
+	name, version := n.packageName(), n.version()
+	if version == "" {
+		return "", &Error{Reason: Malformed, Package: n.loc, Msg: "the lockfile has neither a version nor a URL for it",
+			Advice: "remove the lockfile and run npm install"}
+	}
+	base, err := s.cfg.registry(name)
+	if err != nil {
+		return "", asError(err)
+	}
+	if base == "" {
+		base = s.fallback
+	}
+	if base == "" {
+		return "", &Error{Reason: NoRegistry, Package: n.id(), Msg: "the lockfile has no URL for it, and no registry is configured",
+			Advice: "set registry=https://… in .npmrc or the environment variable npm_config_registry"}
+	}
+	file := path.Base(name) + "-" + version + ".tgz"
+	return base + name + "/-/" + strings.ReplaceAll(file, "+", "%2B"), nil
+}
+
+// replaceHost applies npm's replace-registry-host: a lockfile made with the default registry is
+// used with whichever is configured.
+func (s *sources) replaceHost(resolved string) ([]string, *Error) {
+	u, err := url.Parse(resolved)
+	if err != nil || u.Host == "" {
+		return nil, &Error{Reason: Malformed, Msg: fmt.Sprintf("%q is not a URL", redact(resolved))}
+	}
+	base, err := s.cfg.registry("")
+	if err != nil {
+		return nil, asError(err)
+	}
+	mode := "npmjs" // npm's name for its default registry
+	if v, ok := s.cfg.get("replace-registry-host"); ok {
+		mode = v.value
+	}
+	if base == "" || mode == "never" {
+		return []string{resolved}, nil
+	}
+	switch {
+	case mode == "always" || mode == u.Hostname():
+		return []string{swapHost(u, base)}, nil
+	case mode != "npmjs":
+		if m, err := url.Parse(mode); err != nil || m.Hostname() != u.Hostname() {
+			return []string{resolved}, nil
+		}
+		return []string{swapHost(u, base)}, nil
+	case s.cfg.defaultRegistry != "":
+		if sameHost(s.cfg.defaultRegistry, resolved) {
+			return []string{swapHost(u, base)}, nil
+		}
+		return []string{resolved}, nil
+	}
+	// Nobody told which registry is npm's default one. If the file isn't at the configured
+	// registry, it is where the lockfile says; the integrity holds for both.
+	if swapped := swapHost(u, base); swapped != resolved && strings.Contains(u.Path, "/-/") {
+		return []string{swapped, resolved}, nil
+	}
+	return []string{resolved}, nil
+}
+
+// swapHost moves a URL to the registry at base.
+func swapHost(u *url.URL, base string) string {
+	to, err := url.Parse(base)
+	if err != nil {
+		return u.String()
+	}
+	out := *u
+	out.Scheme, out.Host, out.User = to.Scheme, to.Host, nil
+	prefix := strings.TrimSuffix(to.Path, "/")
+	if prefix != "" && !strings.HasPrefix(out.Path+"/", prefix+"/") {
+		out.Path, out.RawPath = prefix+out.Path, ""
+	}
+	return out.String()
+}
+
+// credentials names the secret for the URLs. A secret goes to one host only, so with a secret
+// there is one URL.
+func (s *sources) credentials(n *node, out *source) *Error {
+	registry, err := s.cfg.registry(n.packageName())
+	if err != nil {
+		return asError(err)
+	}
+	for i, raw := range out.urls {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return &Error{Reason: Malformed, Package: n.id(), Msg: "its URL can't be read"}
+		}
+		key, value, err := s.cfg.authorization(raw, registry)
+		if err != nil {
+			return asError(err)
+		}
+		if u.User != nil {
+			pass, _ := u.User.Password()
+			key = "//" + u.Host + u.Path
+			value = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pass))
+			u.User = nil
+			out.urls[i] = u.String()
+		}
+		if value != "" {
+			out.urls = out.urls[i : i+1]
+			out.auth = secretName(key)
+			s.secrets[out.auth] = value
+			return nil
+		}
+	}
+	return nil
+}
+
+// secretName is a name for the credential of a registry, the same on every machine.
+func secretName(key string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
+			return r
+		}
+		return '-'
+	}, strings.Trim(key, "/"))
+	return "npm-auth-" + clean
+}
+
+// digestSize maps the algorithms of integrities to the number of bytes of a digest.
+var digestSize = map[string]int{"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
+
+func (s *sources) integrity(n *node, out *source) *Error {
+	for _, field := range strings.Fields(n.integrity) {
+		field, _, _ = strings.Cut(field, "?") // options of the SRI format, which nothing uses
+		alg, digest, _ := strings.Cut(field, "-")
+		sum, err := base64.StdEncoding.DecodeString(digest)
+		if err != nil || digestSize[alg] == 0 || len(sum) != digestSize[alg] {
+			continue
+		}
+		out.integrity = append(out.integrity, field)
+	}
+	switch {
+	case len(out.integrity) > 0:
+		return nil
+	case s.allowUnverified:
+		out.unverified = true
+		return nil
+	case strings.TrimSpace(n.integrity) == "":
+		return &Error{Reason: MissingIntegrity, Package: n.id(), Msg: "the lockfile has no integrity for it, so a download couldn't be checked",
+			Advice: "remove its entry and run npm install, or allow packages without integrity"}
+	}
+	return &Error{Reason: WeakIntegrity, Package: n.id(), Msg: fmt.Sprintf("no usable digest in the integrity %q", n.integrity),
+		Advice: "sha512, sha384, sha256 and sha1 in base64 are known; remove the entry and run npm install"}
+}
+
+// asError makes any error one of this package's.
+func asError(err error) *Error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return &Error{Reason: BadConfig, Msg: err.Error()}
+}
