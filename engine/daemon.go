@@ -194,7 +194,10 @@ func waitReady(ctx context.Context, r *os.File, l Layout, exited <-chan struct{}
 	if err == nil && len(data) > 0 {
 		err = json.Unmarshal(data, &ready)
 	} else if err == nil {
-		<-exited
+		select {
+		case <-exited:
+		case <-time.After(time.Second):
+		}
 		return &StartError{Kind: KindOther, Message: "it ended while starting: " + logTail(l.Log()), Log: l.Log()}
 	}
 	if err != nil {

@@ -60,8 +60,10 @@ func newExecutor(ctx context.Context, root string, o Options) (*executor, error)
 	if err := sweep(ctx, root, rt, o.remark); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(x.root, 0o711); err != nil {
-		return nil, err
+	for _, dir := range []string{x.root, filepath.Join(root, "tmp")} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return nil, err
+		}
 	}
 	x.files, err = os.OpenRoot(x.root)
 	return x, err
