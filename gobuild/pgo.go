@@ -101,6 +101,7 @@ func (p *planner) addProfile(f *profile, q *Package) *profile {
 
 // plan makes all nodes and roots of the target.
 func (p *planner) plan() error {
+	p.add(p.tc.Node)
 	byProfile := map[*profile][]*pkg{}
 	var profiles []*profile
 	known := map[string]*profile{}
