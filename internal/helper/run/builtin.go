@@ -67,9 +67,9 @@ func builtin(c action.Command) error {
 const archiveMagic = "!<arch>\n"
 
 // appendArchive appends files to a Unix archive in the format of Go's toolchain, with the same
-// bytes as cmd/go and "pack r": a header of 60 bytes with the first 16 bytes of the base name,
-// zero time and owners and the mode 0644, and padding with a zero byte to an even offset. An
-// archive that doesn't exist is made.
+// bytes as cmd/go: a header of 60 bytes with the first 16 bytes of the base name, zero time and
+// owners and the mode 0644 (where "go tool pack r" keeps the file's own), and padding with a zero
+// byte to an even offset. An archive that doesn't exist is made.
 func appendArchive(archive string, files []string) error {
 	dst, err := os.OpenFile(archive, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

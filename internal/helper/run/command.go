@@ -85,6 +85,9 @@ func (r *runner) process(ctx context.Context, c action.Command, out io.Writer) (
 	if err != nil {
 		return codeNotFound, err
 	}
+	if fi, err := os.Stat(c.Dir); err != nil || !fi.IsDir() {
+		return codeNotExecutable, fmt.Errorf("the working directory %s is not there or is no directory", c.Dir)
+	}
 	cmd := exec.CommandContext(ctx, prog, c.Args[1:]...)
 	cmd.Args[0] = c.Args[0]
 	cmd.Dir = c.Dir

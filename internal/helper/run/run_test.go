@@ -1,0 +1,429 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/internal/helper/place"
+)
+
+// buffer is a console that commands may write to at once.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// bench is a place to run documents in. Paths in documents are written with $IN, $OUT and $TMP.
+type bench struct {
+	Env
+	tmp     string
+	console *buffer
+}
+
+func newBench(t *testing.T) *bench {
+	dir := t.TempDir()
+	b := &bench{console: &buffer{}, tmp: filepath.Join(dir, "tmp")}
+	b.Env = Env{InDir: filepath.Join(dir, "in"), OutDir: filepath.Join(dir, "out"), Console: b.console, Procs: 4}
+	for _, d := range []string{b.InDir, b.OutDir, b.tmp} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func (b *bench) expand(s string) string {
+	return strings.NewReplacer("$IN", b.InDir, "$OUT", b.OutDir, "$TMP", b.tmp).Replace(s)
+}
+
+func (b *bench) sh(script string) action.Command {
+	return action.Command{Args: []string{"sh", "-c", b.expand(script)}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: b.tmp}
+}
+
+func (b *bench) task(name string, script string, after ...int) action.Task {
+	return action.Task{Name: name, Commands: []action.Command{b.sh(script)}, After: after}
+}
+
+func (b *bench) do(t *testing.T, r action.Run) error { return Do(t.Context(), &Doc{Run: r}, b.Env) }
+
+func (b *bench) out(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(b.OutDir, path))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+func TestRun(t *testing.T) {
+	b := newBench(t)
+	doc := &Doc{
+		Run: action.Run{
+			Files: []action.File{{Path: b.tmp + "/deep/cfg", Text: "config"}, {Path: b.tmp + "/dir", Dir: true, Mode: 0o700}, {Path: b.tmp + "/link", Link: "deep"}},
+			Tasks: []action.Task{
+				b.task("second", "cat $IN/lib/a.x > $OUT/bin/result; echo warning >&2", 1),
+				b.task("first", "cp $TMP/link/cfg $OUT/lib/a.x; umask > $OUT/umask; env > $OUT/env; cat > $OUT/stdin; mkdir $TMP/made; echo moved > $TMP/made/f; ln -s f $TMP/made/l"),
+				{Name: "stdout", Commands: []action.Command{{Args: []string{"/bin/echo", "hi"}, Stdout: b.OutDir + "/s/o"}}},
+			},
+			Outputs: []action.Output{{Path: "lib/a.x"}, {Path: "bin/result"}, {Path: "moved/here", From: b.tmp + "/made"}, {Path: "none", Optional: true},
+				{Path: "none2", From: b.tmp + "/none", Optional: true}},
+		},
+		Links: map[string]string{"lib/a.x": "lib/a.x"},
+	}
+	syscall.Umask(0o022)
+	if err := Do(t.Context(), doc, b.Env); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"bin/result": "config", "umask": "0022\n", "stdin": "", "s/o": "hi\n", "moved/here/f": "moved\n", "moved/here/l": "moved\n",
+	} {
+		if got := b.out(t, path); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	if got := b.out(t, "env"); strings.Contains(got, "HOME=") || !strings.Contains(got, "PATH=/usr/bin:/bin\n") {
+		t.Errorf("environment %q", got)
+	}
+	if got := b.console.String(); got != "warning\n" {
+		t.Errorf("console %q", got)
+	}
+	filepath.WalkDir(b.OutDir, func(p string, d fs.DirEntry, err error) error {
+		if fi, err := os.Lstat(p); err != nil || fi.ModTime().Unix() != place.Time {
+			t.Errorf("%s: %v %v", p, fi.ModTime(), err)
+		}
+		return nil
+	})
+}
+
+func TestFailures(t *testing.T) {
+	b := newBench(t)
+	script := filepath.Join(b.tmp, "script")
+	os.WriteFile(script, []byte("#!/no/such/interpreter\n"), 0o755)
+	os.WriteFile(b.tmp+"/text", []byte("just text"), 0o755)
+	os.WriteFile(b.tmp+"/plain", []byte("x"), 0o644)
+	one := func(args ...string) action.Task {
+		return action.Task{Name: "task", Commands: []action.Command{{Args: args, Env: []string{"PATH=/usr/bin:/bin"}}}}
+	}
+	tests := []struct {
+		name    string
+		task    action.Task
+		code    int
+		err     string
+		console string
+	}{
+		{"exit status", b.task("example.com/p", "echo out; echo err >&2; exit 7"), 7, "example.com/p: sh: exit status 7",
+			"# example.com/p\n$ sh -c 'echo out; echo err >&2; exit 7'\nout\nerr\n"},
+		{"no newline at the end", b.task("t", "printf x; exit 1"), 1, "exit status 1", "\nx\n"},
+		{"signal", b.task("t", "kill -TERM $$"), 143, "killed by signal 15 (terminated)", ""},
+		{"killed", b.task("t", "kill -KILL $$"), 137, "run out of memory?", ""},
+		{"not in PATH", one("no-such-program"), 127, `not in PATH ("/usr/bin:/bin")`, ""},
+		{"not there", one("/no/such/program"), 127, "the program is not there", ""},
+		{"no interpreter", one(script), 127, "its interpreter or dynamic loader is missing", ""},
+		{"no program", one(b.tmp + "/text"), 126, "no program of this machine's architecture", ""},
+		{"not executable", one(b.tmp + "/plain"), 126, "permission denied", ""},
+		{"no such directory", action.Task{Name: "t", Commands: []action.Command{{Args: []string{"/bin/true"}, Dir: "/no/such/dir"}}}, 126, "/no/such/dir", ""},
+		{"first of two", action.Task{Name: "t", Commands: []action.Command{b.sh("exit 3"), b.sh("echo never")}}, 3, "exit status 3", ""},
+		{"built-in", one("@copy", "/no/such/file", b.tmp+"/x"), 1, "no such file", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b.console.b.Reset()
+			err := b.do(t, action.Run{Tasks: []action.Task{tt.task}})
+			var ce *CommandError
+			if !errors.As(err, &ce) {
+				t.Fatalf("got %v (%T)", err, err)
+			}
+			if ce.Code != tt.code || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("got status %d, %q; want %d, %q", ce.Code, err, tt.code, tt.err)
+			}
+			if got := b.console.String(); !strings.Contains(got, tt.console) || strings.Contains(got, "never\n") {
+				t.Errorf("console %q, want %q", got, tt.console)
+			}
+		})
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	for _, o := range []action.Output{{Path: "lib/a"}, {Path: "b", From: "/no/such/place"}} {
+		b := newBench(t)
+		err := b.do(t, action.Run{Tasks: []action.Task{b.task("t", "true")}, Outputs: []action.Output{o}})
+		var oe *OutputError
+		if !errors.As(err, &oe) || oe.Path != o.Path || !errors.Is(err, ErrMissing) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestDocuments(t *testing.T) {
+	ok := []action.Command{{Args: []string{"/bin/true"}}}
+	for want, r := range map[string]action.Run{
+		"has no commands":               {Tasks: []action.Task{{Name: "t"}}},
+		"no program":                    {Tasks: []action.Task{{Name: "t", Commands: []action.Command{{}}}}},
+		"comes after task 1, of 1":      {Tasks: []action.Task{{Name: "t", Commands: ok, After: []int{1}}}},
+		"comes after task 0":            {Tasks: []action.Task{{Name: "t", Commands: ok, After: []int{0}}}},
+		"a → b → a":                     {Tasks: []action.Task{{Name: "a", Commands: ok, After: []int{1}}, {Name: "b", Commands: ok, After: []int{0}}}},
+		"not an absolute path":          {Files: []action.File{{Path: "x"}}},
+		"written twice":                 {Files: []action.File{{Path: "/x"}, {Path: "/x"}}},
+		`"x", which is not absolute`:    {Outputs: []action.Output{{Path: "o", From: "x"}}},
+		"output: path \"../x\" has":     {Outputs: []action.Output{{Path: "../x"}}},
+		`unknown built-in command "@x"`: {Tasks: []action.Task{{Name: "t", Commands: []action.Command{{Args: []string{"@x"}}}}}},
+		"@copy wants":                   {Tasks: []action.Task{{Name: "t", Commands: []action.Command{{Args: []string{"@copy", "a"}}}}}},
+		"working directory":             {Tasks: []action.Task{{Name: "t", Commands: []action.Command{{Args: []string{"x"}, Dir: "a"}}}}},
+	} {
+		b := newBench(t)
+		err := b.do(t, r)
+		var de *DocError
+		if !errors.As(err, &de) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestOrder runs a graph of tasks that record when they begin and end.
+func TestOrder(t *testing.T) {
+	b := newBench(t)
+	log := func(name string) string {
+		return "echo +" + name + " >> $OUT/log; sleep 0.05; echo -" + name + " >> $OUT/log"
+	}
+	tasks := []action.Task{b.task("a", log("a")), b.task("b", log("b"), 0), b.task("c", log("c"), 0, 0), b.task("d", log("d"), 1, 2), b.task("e", log("e"))}
+	b.Procs = 2
+	if err := b.do(t, action.Run{Tasks: tasks}); err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]int{}
+	running, most := 0, 0
+	for i, l := range strings.Fields(b.out(t, "log")) {
+		at[l] = i
+		if l[0] == '+' {
+			running++
+		} else {
+			running--
+		}
+		most = max(most, running)
+	}
+	for _, order := range [][2]string{{"-a", "+b"}, {"-a", "+c"}, {"-b", "+d"}, {"-c", "+d"}} {
+		if at[order[0]] > at[order[1]] {
+			t.Errorf("%s came after %s", order[0], order[1])
+		}
+	}
+	if most != 2 {
+		t.Errorf("%d tasks at a time, want 2", most)
+	}
+}
+
+func TestFailureStopsOthers(t *testing.T) {
+	b := newBench(t)
+	tasks := []action.Task{b.task("slow", "sleep 0.3; echo done > $OUT/slow"), b.task("bad", "exit 5"), b.task("dependent", "echo x > $OUT/never", 1), b.task("late", "echo x > $OUT/never", 0)}
+	err := b.do(t, action.Run{Tasks: tasks})
+	var ce *CommandError
+	if !errors.As(err, &ce) || ce.Code != 5 || ce.Task != "bad" {
+		t.Errorf("got %v", err)
+	}
+	if b.out(t, "slow") != "done\n" {
+		t.Error("a task that was running was not waited for")
+	}
+	if _, err := os.Stat(b.OutDir + "/never"); err == nil {
+		t.Error("a task was started after the failure")
+	}
+}
+
+// TestConsole has two tasks print at once: lines stay whole, a long output is shown early.
+func TestConsole(t *testing.T) {
+	b := newBench(t)
+	script := `i=0; while [ $i -lt 3000 ]; do printf '%s' 'NAME ----------'; printf '%s\n' '--------------------'; i=$((i+1)); done`
+	var tasks []action.Task
+	for _, n := range []string{"aa", "bb"} {
+		tasks = append(tasks, b.task(n, strings.ReplaceAll(script, "NAME", n)))
+	}
+	if err := b.do(t, action.Run{Tasks: tasks}); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(b.console.String()) {
+		counts[line]++
+	}
+	for _, n := range []string{"aa", "bb"} {
+		if got := counts[n+" ------------------------------\n"]; got != 3000 {
+			t.Errorf("%d whole lines of %s", got, n)
+		}
+		if counts["# "+n+"\n"] != 1 {
+			t.Errorf("the output of %s is not labelled once", n)
+		}
+	}
+}
+
+func TestLiveOutput(t *testing.T) {
+	b := newBench(t)
+	done := make(chan error, 1)
+	go func() {
+		done <- b.do(t, action.Run{Tasks: []action.Task{b.task("t", "echo early; read x < $TMP/fifo; echo late")}})
+	}()
+	if err := syscall.Mkfifo(b.tmp+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for b.console.String() != "early\n" {
+		if time.Now().After(deadline) {
+			t.Fatalf("the console has %q", b.console.String())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	os.WriteFile(b.tmp+"/fifo", []byte("go\n"), 0)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := b.console.String(); got != "early\nlate\n" {
+		t.Errorf("the console has %q", got)
+	}
+}
+
+func TestCancelKillsDescendants(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Do(ctx, &Doc{Run: action.Run{Tasks: []action.Task{b.task("t", "sleep 1000 & echo $! > $OUT/pid; wait")}}}, b.Env)
+	}()
+	pid := 0
+	for range 500 {
+		data, _ := os.ReadFile(b.OutDir + "/pid")
+		if n, _ := fmt.Sscan(string(data), &pid); n == 1 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if pid == 0 {
+		t.Fatal("the command did not start")
+	}
+	start := time.Now()
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("no error")
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	waitGone(t, pid)
+}
+
+// TestBackground leaves a process behind that holds the output open.
+func TestBackground(t *testing.T) {
+	b := newBench(t)
+	start := time.Now()
+	if err := b.do(t, action.Run{Tasks: []action.Task{b.task("t", "sleep 1000 & echo $! > $OUT/pid")}}); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(start); d > grace+3*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	var pid int
+	fmt.Sscan(b.out(t, "pid"), &pid)
+	waitGone(t, pid)
+}
+
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	for range 300 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %d lives on", pid)
+}
+
+// TestAppend compares with the toolchain's own pack.
+func TestAppend(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{"a.o": "odd", "even.o": "even", "a_name_longer_than_sixteen.o": "x", "empty.o": ""}
+	var names []string
+	for name, body := range files {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, p)
+	}
+	ours, theirs := filepath.Join(dir, "ours.a"), filepath.Join(dir, "theirs.a")
+	for i := range names {
+		if err := builtin(action.Command{Args: []string{"@append", ours, names[i]}, Dir: "/"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("go", append([]string{"tool", "pack", "r", theirs}, names...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	a, _ := os.ReadFile(ours)
+	b, _ := os.ReadFile(theirs)
+	if len(a) == 0 || !bytes.Equal(a, b) {
+		t.Errorf("ours:\n%q\ntheirs:\n%q", a, b)
+	}
+
+	bad := filepath.Join(dir, "bad.a")
+	for content, want := range map[string]string{"no archive": "not an archive", "!<arch>\nx": "odd length"} {
+		os.WriteFile(bad, []byte(content), 0o644)
+		if err := appendArchive(bad, names[:1]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	if err := appendArchive(ours, []string{dir}); err == nil {
+		t.Error("a directory was appended")
+	}
+}
+
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "to", "dst")
+	os.MkdirAll(src+"/d", 0o755)
+	os.WriteFile(src+"/d/f", []byte("x"), 0o640)
+	os.WriteFile(src+"/x", []byte("x"), 0o755)
+	os.Symlink("d/f", src+"/l")
+	for range 2 { // the second time over what is there
+		if err := builtin(action.Command{Args: []string{"@copy", "src", "to/dst"}, Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p, want := range map[string]fs.FileMode{"d": fs.ModeDir | 0o755, "d/f": 0o640, "x": 0o755, "l": fs.ModeSymlink | 0o777} {
+		if fi, err := os.Lstat(filepath.Join(dst, p)); err != nil || fi.Mode() != want {
+			t.Errorf("%s: %v, %v", p, fi, err)
+		}
+	}
+	syscall.Mkfifo(src+"/fifo", 0o600)
+	if err := copyTree(src, dst); err == nil || !strings.Contains(err.Error(), "neither file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHeader(t *testing.T) {
+	if got, want := header("t", []string{"a", "b c", "it's", ""}), "# t\n$ a 'b c' 'it'\\''s' ''\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := header("t", strings.Fields(strings.Repeat("argument ", 1000))); len(got) > maxHeader+100 || !strings.Contains(got, "more arguments)") {
+		t.Errorf("a header of %d bytes", len(got))
+	}
+}
