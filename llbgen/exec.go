@@ -73,5 +73,5 @@ func (l *lowering) imported(id graph.ID, dgst digest.Digest, name, platform stri
 	l.imports[dgst] = true
 	o := as[llb.OCILayoutOption](l.meta(graph.Node{ID: id, Platform: platform}))
 	o = append(o, llb.OCIStore("", StoreName))
-	return llb.OCILayout("mergefest@"+dgst.String(), o...)
+	return llb.OCILayout("mergefest/import@"+dgst.String(), o...)
 }

@@ -1,0 +1,238 @@
+// Building: plan, lower, solve, export, report.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/moby/buildkit/session/secrets"
+	digest "github.com/opencontainers/go-digest"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mergefest/mergefest/engine"
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/internal/localfs"
+	"github.com/mergefest/mergefest/llbgen"
+	"github.com/mergefest/mergefest/progress"
+)
+
+// Result is what a build did.
+type Result struct {
+	Totals progress.Totals
+	// Report describes every node.
+	Report *progress.Report
+}
+
+// Build plans and runs a build. A failing node is a *ShownError around an *engine.VertexError,
+// after it has been shown; other errors are those of the analyzers and of package engine.
+func Build(ctx context.Context, o Options) (*Result, error) {
+	if o.Stderr == nil {
+		o.Stderr = io.Discard
+	}
+	display, err := progress.Open(progress.Options{Mode: o.Progress, Out: o.Stderr})
+	if err != nil {
+		return nil, &UsageError{err.Error()}
+	}
+	b := &building{o: o, display: display}
+	err = b.run(ctx)
+	switch {
+	case err == nil:
+		display.Close(progress.Succeeded)
+	case ctx.Err() != nil:
+		display.Close(progress.Interrupted)
+	default:
+		display.Close(progress.Unsuccessful)
+	}
+	if b.tracker == nil {
+		return nil, err
+	}
+	res := &Result{Totals: b.tracker.Totals(), Report: b.tracker.Report()}
+	if o.Report != "" {
+		if werr := res.Report.WriteFile(o.Report); werr != nil {
+			err = errors.Join(err, fmt.Errorf("the report: %w", werr))
+		}
+	}
+	return res, b.shown(err)
+}
+
+// building is one call of Build.
+type building struct {
+	o       Options
+	display *progress.Display
+	engine  *engine.Engine
+	target  target
+	planned *Planned
+	tracker *progress.Tracker
+	files   *localfs.FS
+	store   content.Store
+}
+
+// shown marks an error that the display has told.
+func (b *building) shown(err error) error {
+	var v *engine.VertexError
+	if errors.As(err, &v) && len(b.tracker.Failures()) > 0 {
+		return &ShownError{err}
+	}
+	return err
+}
+
+func (b *building) run(ctx context.Context) error {
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	defer b.engine.Close()
+	plan, err := b.lower(ctx)
+	if err != nil {
+		return err
+	}
+	b.tracker = progress.NewTracker(progress.Config{
+		Nodes:  b.planned.Graph.Nodes(),
+		NodeOf: nodeOf(plan),
+		Chain:  b.planned.Graph.Chain,
+	})
+	b.display.Attach(b.tracker)
+	err = b.solve(ctx, plan)
+	b.transferred()
+	b.tracker.Finish(err == nil)
+	return err
+}
+
+// prepare plans while the engine starts.
+func (b *building) prepare(ctx context.Context) (err error) {
+	b.display.Phase("planning")
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		b.engine, err = engine.Open(gctx, b.o.Engine)
+		return err
+	})
+	embedded := b.o.Engine.URL == ""
+	if embedded { // its platform is this machine's
+		if b.target, err = b.o.target(nil); err != nil {
+			return err
+		}
+		g.Go(func() (err error) {
+			b.planned, err = plan(gctx, b.o, b.target)
+			return err
+		})
+	}
+	err = g.Wait()
+	if err == nil && !embedded {
+		if b.target, err = b.o.target(b.engine); err == nil {
+			b.planned, err = plan(ctx, b.o, b.target)
+		}
+	}
+	if err != nil && b.engine != nil {
+		b.engine.Close()
+	}
+	if err == nil {
+		for _, note := range b.planned.Notes {
+			b.display.Printf("%s", note)
+		}
+	}
+	return err
+}
+
+// lower turns the graph into definitions for the engine.
+func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, err error) {
+	b.files, err = b.planned.localFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lo := llbgen.Options{
+		Platform: b.target.platform, LocalDigest: b.files.Digest(),
+		NoMerge: !b.engine.Info().Merge, MaxBytes: b.engine.Info().MaxMessage,
+	}
+	if b.store, lo.Helper, err = openImports(ctx, b.target.stateDir, b.target.platform); err != nil {
+		return nil, err
+	}
+	return llbgen.Lower(ctx, b.planned.Graph, lo)
+}
+
+// localFiles reads the files of all Local nodes.
+func (p *Planned) localFiles(ctx context.Context) (*localfs.FS, error) {
+	var dirs []localfs.Dir
+	var errs []error
+	for _, n := range p.Graph.Nodes() {
+		l, ok := n.Action.(*graph.Local)
+		if !ok {
+			continue
+		}
+		root, ok := p.Locals[l.Root]
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: the local directory %q isn't known", n.ID, l.Root))
+			continue
+		}
+		dirs = append(dirs, localfs.Dir{Name: llbgen.LocalDir(n.ID), Node: n.ID, Root: root, Files: l.Files})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return localfs.New(ctx, dirs)
+}
+
+// solve runs all definitions. Those of different directories run at once.
+func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
+	store, err := b.secrets(plan)
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, e := range plan.Exports {
+		g.Go(func() error {
+			for _, def := range e.Definitions {
+				r := engine.Request{
+					Definition: def, Secrets: store, SharedKey: b.planned.Locals[""],
+					Locals: map[string]fsutil.FS{llbgen.LocalName: b.files},
+					Stores: map[string]content.Store{llbgen.StoreName: b.store},
+					Status: b.display.Solve(),
+				}
+				if b.o.Output != "" {
+					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir))}
+				}
+				if _, err := b.engine.Solve(gctx, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// secrets collects what the definitions may ask for.
+func (b *building) secrets(plan *llbgen.Plan) (secrets.SecretStore, error) {
+	network, err := networkSettings(b.o.getenv)
+	if err != nil {
+		return nil, err
+	}
+	values := secretMap{llbgen.NetworkSecret: network}
+	for _, name := range plan.Secrets {
+		if v, ok := b.planned.Secrets[name]; ok {
+			values[name] = v
+		}
+	}
+	return values, nil
+}
+
+// transferred tells the tracker which Local nodes' files the engine asked for.
+func (b *building) transferred() {
+	sent := b.files.Sent()
+	for _, n := range b.planned.Graph.Nodes() {
+		if bytes, ok := sent[llbgen.LocalDir(n.ID)]; ok {
+			b.tracker.Transferred(n.ID, 1, bytes)
+		}
+	}
+}
+
+// nodeOf finds a vertex's nodes. The one transfer of local files belongs to all Local nodes.
+func nodeOf(p *llbgen.Plan) func(digest.Digest) ([]graph.ID, bool) {
+	return func(d digest.Digest) ([]graph.ID, bool) {
+		ids, ok := p.Vertices[d]
+		return ids, ok
+	}
+}

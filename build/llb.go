@@ -1,0 +1,165 @@
+// Writing what would be solved, for other clients of BuildKit.
+package build
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/moby/buildkit/client/llb"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/internal/localfs"
+	"github.com/mergefest/mergefest/llbgen"
+)
+
+// Notations are the forms in which a graph can be written, by name.
+func Notations() map[string]func(io.Writer, *graph.Graph) error {
+	return map[string]func(io.Writer, *graph.Graph) error{
+		"text": func(w io.Writer, g *graph.Graph) error { return g.WriteText(w) },
+		"json": func(w io.Writer, g *graph.Graph) error { return g.WriteJSON(w) },
+		"dot":  func(w io.Writer, g *graph.Graph) error { return g.WriteDOT(w) },
+	}
+}
+
+// lowered is a plan without an engine.
+type lowered struct {
+	plan  *llbgen.Plan
+	files *localfs.FS
+	store content.Store
+}
+
+func lowerAll(ctx context.Context, o Options) (*lowered, error) {
+	t, err := o.target(nil)
+	if err != nil {
+		return nil, err
+	}
+	planned, err := plan(ctx, o, t)
+	if err != nil {
+		return nil, err
+	}
+	files, err := planned.localFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store, helper, err := openImports(ctx, t.stateDir, t.platform)
+	if err != nil {
+		return nil, err
+	}
+	p, err := llbgen.Lower(ctx, planned.Graph, llbgen.Options{Helper: helper, Platform: t.platform, LocalDigest: files.Digest()})
+	if err != nil {
+		return nil, err
+	}
+	return &lowered{p, files, store}, nil
+}
+
+// WriteLLB writes the definition of the one directory of results, as `buildctl build` reads it. A
+// build with several directories (one for each platform, say) is a *UsageError: they are several
+// definitions, which WriteLLBDir can hold.
+func WriteLLB(ctx context.Context, o Options, w io.Writer) error {
+	l, err := lowerAll(ctx, o)
+	if err != nil {
+		return err
+	}
+	if n := len(l.plan.Exports); n != 1 {
+		return &UsageError{fmt.Sprintf("the build has %d directories of results, each a definition of its own; write them to a directory with -o", n)}
+	}
+	return llb.WriteTo(l.plan.Exports[0].Definitions[0], w)
+}
+
+// WriteLLBDir writes everything that `buildctl build` needs to dir: a definition for each
+// directory of results (name.llb), the local files (files/) and an OCI layout with the helper and
+// the toolchains (imports/). It returns the commands to run.
+func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, err error) {
+	l, err := lowerAll(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	files, imports := filepath.Join(dir, "files"), filepath.Join(dir, "imports")
+	if err := os.RemoveAll(files); err != nil { // left by an earlier run, perhaps of another graph
+		return "", err
+	}
+	for _, d := range []string{files, imports} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := l.files.WriteTo(files); err != nil {
+		return "", err
+	}
+	if err := l.copyImports(ctx, imports); err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, e := range l.plan.Exports {
+		name := filepath.Join(dir, exportName(e.Dir)+".llb")
+		if err := writeDefinition(name, e.Definitions[0]); err != nil {
+			return "", err
+		}
+		lines = append(lines, fmt.Sprintf("buildctl build --local %s=%s --oci-layout %s=%s --output type=local,dest=%s < %s",
+			llbgen.LocalName, files, llbgen.StoreName, imports, filepath.Join("out", filepath.FromSlash(e.Dir)), name))
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// exportName is a file name for a directory of results.
+func exportName(dir string) string {
+	if dir == "." {
+		return "build"
+	}
+	return strings.ReplaceAll(dir, "/", "_")
+}
+
+func writeDefinition(name string, def *llb.Definition) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	err = llb.WriteTo(def, f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// copyImports copies the images that the definitions name into another layout.
+func (l *lowered) copyImports(ctx context.Context, dir string) error {
+	to, err := local.NewStore(dir)
+	if err != nil {
+		return err
+	}
+	for _, manifest := range l.plan.Imports {
+		info, err := l.store.Info(ctx, manifest)
+		if err != nil {
+			return err
+		}
+		desc := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageManifest, Digest: manifest, Size: info.Size}
+		children, err := images.Children(ctx, l.store, desc)
+		if err != nil {
+			return err
+		}
+		for _, d := range append(children, desc) {
+			if err := copyBlob(ctx, to, l.store, d); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, ocispecs.ImageLayoutFile), []byte(`{"imageLayoutVersion":"`+ocispecs.ImageLayoutVersion+`"}`), 0o644)
+}
+
+func copyBlob(ctx context.Context, to, from content.Store, d ocispecs.Descriptor) error {
+	r, err := from.ReaderAt(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return content.WriteBlob(ctx, to, "copy-"+digest.Digest(d.Digest).Encoded(), content.NewReader(r), d)
+}

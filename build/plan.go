@@ -1,0 +1,228 @@
+// Planning: from a directory or a graph file to a graph, and what the graph needs of this machine.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mergefest/mergefest/graph"
+)
+
+// Planned is a graph with the data of this machine that it refers to.
+type Planned struct {
+	Graph *graph.Graph
+	// Locals are the directories that Local nodes name, absolute; "" is the project's.
+	Locals map[string]string
+	// Secrets are the values of the secrets that nodes name.
+	Secrets map[string][]byte
+	// Notes are remarks for the user about what was planned.
+	Notes []string
+}
+
+// part is what one analyzer contributes.
+type part struct {
+	nodes   []graph.Node
+	roots   []graph.Root
+	locals  map[string]string
+	secrets map[string][]byte
+	notes   []string
+}
+
+// analyzer knows one ecosystem.
+type analyzer struct {
+	name string
+	// find returns the project directories that the patterns cover, absolute; none if the
+	// ecosystem has nothing to build there.
+	find func(o Options) ([]string, error)
+	// plan plans one of them.
+	plan func(ctx context.Context, o Options, t target, dir string) (*part, error)
+}
+
+// analyzers are all that there are.
+func analyzers() []analyzer {
+	return nil
+}
+
+// target is the engine as far as plans depend on it.
+type target struct {
+	platform string // where tools run: "linux/amd64"
+	stateDir string // where imports are kept
+}
+
+// NothingError says that no analyzer found anything to build.
+type NothingError struct{ Dir string }
+
+func (e *NothingError) Error() string {
+	return fmt.Sprintf("%s: nothing to build here: no go.mod, go.work or Go file was found; name the project's directory with -C, or a graph with --graph", e.Dir)
+}
+
+// Plan makes the graph that Build would run, without an engine.
+func Plan(ctx context.Context, o Options) (*Planned, error) {
+	t, err := o.target(nil)
+	if err != nil {
+		return nil, err
+	}
+	return plan(ctx, o, t)
+}
+
+func plan(ctx context.Context, o Options, t target) (*Planned, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o.Dir = dir
+	if st, err := os.Stat(dir); err != nil {
+		return nil, err
+	} else if !st.IsDir() {
+		return nil, &UsageError{dir + " is not a directory"}
+	}
+	if o.GraphFile != "" {
+		return planFile(o)
+	}
+	var parts []*part
+	for _, a := range analyzers() {
+		dirs, err := a.find(o)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range dirs {
+			p, err := a.plan(ctx, o, t, d)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return nil, &NothingError{dir}
+	}
+	return join(dir, parts)
+}
+
+// planFile reads a graph from its JSON notation.
+func planFile(o Options) (*Planned, error) {
+	file := o.GraphFile
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(o.Dir, file)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.ParseJSON(o.GraphFile, data)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Platforms) > 0 {
+		if g, err = g.Select(graph.SelectOptions{Platforms: o.Platforms}); err != nil {
+			return nil, err
+		}
+	}
+	p := &Planned{Graph: g.Reachable(), Locals: map[string]string{"": filepath.Dir(file)}, Secrets: map[string][]byte{}}
+	return p, p.graphSecrets(o)
+}
+
+// graphSecrets takes the secrets that a graph file's nodes name from the environment: the secret
+// "a.b" is the variable MERGEFEST_SECRET_a.b. Optional ones may be missing.
+func (p *Planned) graphSecrets(o Options) error {
+	var errs []error
+	want := func(id graph.ID, name string, optional bool) {
+		v, ok := o.lookup("MERGEFEST_SECRET_" + name)
+		switch {
+		case ok:
+			p.Secrets[name] = []byte(v)
+		case !optional:
+			errs = append(errs, fmt.Errorf("%s: the secret %q is missing; set MERGEFEST_SECRET_%s", id, name, name))
+		}
+	}
+	for _, n := range p.Graph.Nodes() {
+		switch a := n.Action.(type) {
+		case *graph.Fetch:
+			for _, item := range a.Items {
+				if item.Auth != "" {
+					want(n.ID, item.Auth, false)
+				}
+			}
+		case *graph.Run:
+			for _, s := range a.Secrets {
+				want(n.ID, s.Name, s.Optional)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// join makes one graph of several parts. Names of local directories are made unique by the
+// directory's path below the project, which is the same on every machine.
+func join(dir string, parts []*part) (*Planned, error) {
+	out := &Planned{Locals: map[string]string{}, Secrets: map[string][]byte{}}
+	var nodes []graph.Node
+	var roots []graph.Root
+	seen := map[graph.ID]bool{}
+	for _, p := range parts {
+		names := map[string]string{}
+		for name, abs := range p.locals {
+			names[name] = out.nameLocal(dir, name, abs)
+		}
+		for _, n := range p.nodes {
+			if l, ok := n.Action.(*graph.Local); ok && names[l.Root] != l.Root {
+				moved := *l
+				moved.Root = names[l.Root]
+				n.Action = &moved
+			}
+			if !seen[n.ID] {
+				seen[n.ID] = true
+				nodes = append(nodes, n)
+			}
+		}
+		roots = append(roots, p.roots...)
+		for name, value := range p.secrets {
+			out.Secrets[name] = value
+		}
+		out.Notes = append(out.Notes, p.notes...)
+	}
+	g, err := graph.New(nodes, roots)
+	if err != nil {
+		return nil, err
+	}
+	out.Graph = g.Reachable()
+	return out, nil
+}
+
+// nameLocal registers a local directory and returns its name in the joined graph.
+func (p *Planned) nameLocal(dir, name, abs string) string {
+	if have, ok := p.Locals[name]; !ok || have == abs {
+		p.Locals[name] = abs
+		return name
+	}
+	rel, err := filepath.Rel(dir, abs)
+	if err != nil {
+		rel = abs
+	}
+	unique := strings.TrimSuffix(name+":"+filepath.ToSlash(rel), ":")
+	p.Locals[unique] = abs
+	return unique
+}
+
+// lookup reads a variable of the options' environment.
+func (o Options) lookup(name string) (string, bool) {
+	if o.Env == nil {
+		return os.LookupEnv(name)
+	}
+	for _, kv := range slices.Backward(o.Env) {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func (o Options) getenv(name string) string {
+	v, _ := o.lookup(name)
+	return v
+}

@@ -1,0 +1,162 @@
+// mergefest build, graph and llb: three depths of the same pipeline.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/mergefest/mergefest/build"
+	"github.com/mergefest/mergefest/gobuild"
+	"github.com/mergefest/mergefest/progress"
+)
+
+// planFlags decide what is planned; they are common to build, graph and llb.
+type planFlags struct {
+	dir     string
+	opt     build.Options
+	engine  engineFlags
+	tags    list
+	asTags  repeated
+	ldflags repeated
+	gcflags repeated
+	asm     repeated
+}
+
+func (p *planFlags) declare(fs *flag.FlagSet) {
+	fs.StringVar(&p.dir, "C", "", "change to `DIR` first; other paths are taken from there")
+	fs.Var((*list)(&p.opt.Platforms), "platform", "build for these `PLATFORMS`: os/arch, comma separated (default: GOOS/GOARCH)")
+	fs.StringVar(&p.opt.GraphFile, "graph", "", "take the graph from the JSON `FILE` instead of analysing the project")
+	fs.StringVar(&p.opt.Granularity, "granularity", "auto", "how much one operation does: `auto`, package or module")
+	p.engine.declare(fs)
+
+	g := &p.opt.Go
+	fs.Var(&p.tags, "tags", "Go: build `TAGS`, comma separated")
+	fs.Var(&p.ldflags, "ldflags", "Go: `[PATTERN=]FLAGS` for the linker")
+	fs.Var(&p.gcflags, "gcflags", "Go: `[PATTERN=]FLAGS` for the compiler")
+	fs.Var(&p.asm, "asmflags", "Go: `[PATTERN=]FLAGS` for the assembler")
+	fs.Var(&boolText{&g.Trimpath}, "trimpath", "Go: always on, accepted for compatibility")
+	fs.BoolVar(&g.Race, "race", false, "Go: enable the race detector")
+	fs.StringVar(&g.PGO, "pgo", "auto", "Go: profile `FILE` for optimisation, auto or off")
+	fs.StringVar(&g.Mod, "mod", "", "Go: `MODE` of module downloading: readonly, vendor or mod")
+	fs.StringVar(&g.ModFile, "modfile", "", "Go: alternative go.mod `FILE`")
+	fs.Var(&boolText{&g.BuildVCS}, "buildvcs", "Go: stamp version control information: `auto`, true or false")
+	fs.StringVar(&g.BuildMode, "buildmode", "default", "Go: `MODE` of the program: exe or pie")
+}
+
+// options completes what was parsed.
+func (p *planFlags) options(args []string) (build.Options, error) {
+	if err := chdir(p.dir); err != nil {
+		return build.Options{}, err
+	}
+	o := p.opt
+	o.Patterns = args
+	o.Env = os.Environ()
+	o.Engine = p.engine.options()
+	o.Go.Tags = p.tags
+	o.Go.LDFlags, o.Go.GCFlags, o.Go.ASMFlags = p.ldflags, p.gcflags, p.asm
+	if o.GraphFile != "" && len(args) > 0 {
+		return o, usagef("--graph takes no patterns: the file says what is built")
+	}
+	return o, nil
+}
+
+func buildCommand() command {
+	return command{
+		name: "build", args: "[flags] [patterns]", short: "build the packages that the patterns name",
+		setup: func(fs *flag.FlagSet, std stdio) runFunc {
+			var p planFlags
+			p.declare(fs)
+			var mode, report string
+			fs.StringVar(&p.opt.Output, "o", "", "write results to the directory `OUT` (programs to OUT/bin)")
+			alias(fs, "output", "o")
+			fs.StringVar(&mode, "progress", "auto", "how to show `PROGRESS`: auto, tty, plain, rawjson or quiet")
+			fs.StringVar(&report, "report", "", "write a JSON report of all nodes to `FILE`")
+			return func(ctx context.Context, args []string) error {
+				o, err := p.options(args)
+				if err != nil {
+					return err
+				}
+				view, err := progress.ParseMode(mode)
+				if err != nil {
+					return usagef("--progress: %v", err)
+				}
+				o.Progress, o.Report, o.Stderr = view, report, std.err
+				_, err = build.Build(ctx, o)
+				return planError(err)
+			}
+		},
+	}
+}
+
+func graphCommand() command {
+	return command{
+		name: "graph", args: "[flags] [patterns]", short: "print the graph that build would run",
+		setup: func(fs *flag.FlagSet, std stdio) runFunc {
+			var p planFlags
+			p.declare(fs)
+			format := fs.String("format", "text", "notation: `text`, json or dot")
+			return func(ctx context.Context, args []string) error {
+				o, err := p.options(args)
+				if err != nil {
+					return err
+				}
+				write, ok := build.Notations()[*format]
+				if !ok {
+					return usagef("--format %q: it is text, json or dot", *format)
+				}
+				o.Stderr = std.err
+				plan, err := build.Plan(ctx, o)
+				if err != nil {
+					return planError(err)
+				}
+				return write(std.out, plan.Graph)
+			}
+		},
+	}
+}
+
+func llbCommand() command {
+	return command{
+		name: "llb", args: "[flags] [patterns]", short: "write the LLB that build would solve, for buildctl",
+		setup: func(fs *flag.FlagSet, std stdio) runFunc {
+			var p planFlags
+			p.declare(fs)
+			var out string
+			fs.StringVar(&out, "o", "", "write the definition and what it needs to the directory `OUT` (default: the definition alone, to standard output)")
+			alias(fs, "output", "o")
+			return func(ctx context.Context, args []string) error {
+				o, err := p.options(args)
+				if err != nil {
+					return err
+				}
+				o.Stderr = std.err
+				if out == "" {
+					return planError(build.WriteLLB(ctx, o, std.out))
+				}
+				note, err := build.WriteLLBDir(ctx, o, out)
+				if err != nil {
+					return planError(err)
+				}
+				fmt.Fprintln(std.out, note)
+				return nil
+			}
+		},
+	}
+}
+
+// planError tells mistakes in the arguments from failures.
+func planError(err error) error {
+	var usage *gobuild.UsageError
+	var own *build.UsageError
+	var shown *build.ShownError
+	switch {
+	case errors.As(err, &usage), errors.As(err, &own):
+		return usagef("%v", err)
+	case errors.As(err, &shown):
+		return reported{err}
+	}
+	return err
+}
