@@ -237,11 +237,11 @@ func (d *Display) Printf(format string, args ...any) {
 	d.notes = append(d.notes, cleanText(fmt.Sprintf(format, args...)))
 }
 
-// Attach gives the display the build to show.
+// Attach gives the display the build to show, and ends the phase.
 func (d *Display) Attach(t *Tracker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tracker = t
+	d.tracker, d.phase = t, ""
 }
 
 // Solve begins a solve and returns the receiver of its status stream. It calls Tracker.Solve if
