@@ -40,17 +40,6 @@ type Request struct {
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID int }
 
-// Summary says what an export did. Files are regular files and symbolic links.
-type Summary struct {
-	Files     int // in the result
-	Written   int // created or replaced
-	Unchanged int // left alone: they were as wanted
-	Removed   int // were in an earlier result only
-	Bytes     int64
-	// Notes are remarks for people, one line each.
-	Notes []string
-}
-
 // Sync makes the destination hold the result of the parts. See the package's documentation for
 // what that means. An error before the first visible change (all of ConflictError, FileTypeError,
 // SelectError, LayerError, a cancelled ctx, a full disk) leaves the destination as it was. After any
