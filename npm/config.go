@@ -25,9 +25,9 @@ type ConfigInput struct {
 	Env []string
 	// Project, User and Global are the three .npmrc files; nil where there is none.
 	Project, User, Global *ConfigFile
-	// DefaultRegistry is the registry that npm itself would use where nothing is configured, if
-	// the host's npm could be asked. No registry is built in here.
-	DefaultRegistry string
+	// DefaultRegistry tells the registry that npm itself uses where nothing is configured, "" if
+	// nobody knows. It is called only if that matters; nil is like "". No registry is built in.
+	DefaultRegistry func() string
 }
 
 // Config is npm's effective configuration. The zero value has no settings.
@@ -35,12 +35,15 @@ type ConfigInput struct {
 type Config struct {
 	values          map[string]setting
 	env             map[string]string
-	defaultRegistry string
+	defaultRegistry func() string
 }
 
 // NewConfig joins the levels.
 func NewConfig(in ConfigInput) (*Config, error) {
 	c := &Config{values: map[string]setting{}, env: map[string]string{}, defaultRegistry: in.DefaultRegistry}
+	if c.defaultRegistry == nil {
+		c.defaultRegistry = func() string { return "" }
+	}
 	for _, kv := range in.Env {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			c.env[k] = v
@@ -155,7 +158,7 @@ func (c *Config) registry(name string) (string, error) {
 		if s, ok := c.get("registry"); ok {
 			raw = s.value
 		} else if c != nil {
-			raw = c.defaultRegistry
+			raw = c.defaultRegistry()
 		}
 	}
 	if raw == "" {

@@ -30,8 +30,8 @@ type carried struct {
 	files []action.File
 }
 
-// fetch is one node in the making: a tarball and its places.
-type fetch struct {
+// tarball is one node in the making: a tarball and its places.
+type tarball struct {
 	name, version string
 	src           source
 	places        []*carried
@@ -65,8 +65,10 @@ func (a *app) plan() (*Plan, error) {
 		merge.Parts = append(merge.Parts, graph.Input{From: n.ID})
 	}
 	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.dir}
-	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: &graph.Write{Files: set}})
-	merge.Parts = append(merge.Parts, graph.Input{From: id})
+	if len(set) > 0 {
+		p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: &graph.Write{Files: set}})
+		merge.Parts = append(merge.Parts, graph.Input{From: id})
+	}
 	id.Kind = "tree"
 	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: merge})
 	p.Tree = id
@@ -134,10 +136,10 @@ func (a *app) exists(name string) bool {
 }
 
 // fetches groups the places of each tarball, shallow ones first, then by name.
-func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*fetch, Errors) {
+func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*tarball, Errors) {
 	var errs Errors
-	groups := map[string]*fetch{}
-	var order []*fetch
+	groups := map[string]*tarball{}
+	var order []*tarball
 	for _, n := range a.tree.ordered() {
 		c := carriers[n]
 		if c == nil {
@@ -146,9 +148,12 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*fetch, Erro
 		s, err := src.find(n)
 		if err != nil {
 			errs = append(errs, a.lock.doc.errorIn(err, "packages", n.loc))
+			if err.Reason == NoRegistry || err.Reason == BadConfig {
+				return nil, errs // the same holds for all others
+			}
 			continue
 		}
-		f := &fetch{name: n.packageName(), version: n.version(), src: s}
+		f := &tarball{name: n.packageName(), version: n.version(), src: s}
 		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.integrity, s.auth})
 		if g := groups[key]; g != nil {
 			f = g
@@ -164,7 +169,7 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*fetch, Erro
 	return order, errs
 }
 
-func (f *fetch) depth() int {
+func (f *tarball) depth() int {
 	d := 0
 	for _, c := range f.places {
 		d = max(d, c.node.depth())
@@ -174,7 +179,7 @@ func (f *fetch) depth() int {
 
 // node makes the fetch's node. Its ID has a digest of the action: nodes of several apps that do
 // the same are the same.
-func (f *fetch) node() (graph.Node, error) {
+func (f *tarball) node() (graph.Node, error) {
 	item := action.Item{
 		Name: f.name + "@" + f.version, URLs: f.src.urls, Integrity: f.src.integrity,
 		Unverified: f.src.unverified, Auth: f.src.auth,
@@ -225,6 +230,9 @@ func (a *app) setFiles(files []action.File) ([]action.File, Errors) {
 			continue
 		}
 		files = append(files, action.File{Path: n.loc, Link: relPath(path.Dir(n.loc), n.link)})
+	}
+	if len(t.root.children) == 0 {
+		return files, errs // npm leaves no record where there is no node_modules
 	}
 	hidden := t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved"))
 	files = append(files, action.File{Path: "node_modules/.package-lock.json", Text: string(hidden)})

@@ -117,9 +117,15 @@ func (s *sources) replaceHost(resolved string) ([]string, *Error) {
 	if err != nil || u.Host == "" {
 		return nil, &Error{Reason: Malformed, Msg: fmt.Sprintf("%q is not a URL", redact(resolved))}
 	}
+	if _, ok := s.cfg.get("registry"); !ok {
+		return []string{resolved}, nil // it is what npm uses by default that replaces itself
+	}
 	base, err := s.cfg.registry("")
 	if err != nil {
 		return nil, asError(err)
+	}
+	if sameHost(base, resolved) {
+		return []string{resolved}, nil
 	}
 	mode := "npmjs" // npm's name for its default registry
 	if v, ok := s.cfg.get("replace-registry-host"); ok {
@@ -136,8 +142,9 @@ func (s *sources) replaceHost(resolved string) ([]string, *Error) {
 			return []string{resolved}, nil
 		}
 		return []string{swapHost(u, base)}, nil
-	case s.cfg.defaultRegistry != "":
-		if sameHost(s.cfg.defaultRegistry, resolved) {
+	}
+	if def := s.cfg.defaultRegistry(); def != "" {
+		if sameHost(def, resolved) {
 			return []string{swapHost(u, base)}, nil
 		}
 		return []string{resolved}, nil

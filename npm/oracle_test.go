@@ -1,0 +1,272 @@
+package npm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/internal/helper"
+	"github.com/mergefest/mergefest/internal/helper/fetch"
+)
+
+// longCorpus are left out unless MERGEFEST_LONG is set: hundreds of downloads each.
+var shortCorpus = []string{"aliases", "bins", "empty", "express", "file-dir", "lock-v1", "lock-v2", "mono", "shrinkwrap"}
+
+// TestTreesEqualNpm carries plans out without an engine, and compares the tree with the one that
+// npm ci makes: files, modes, links, and the hidden lockfile, byte by byte. Variables:
+// MERGEFEST_LONG=1 takes the whole corpus, MERGEFEST_CORPUS=a,b takes some, and
+// MERGEFEST_CORPUS_DIR uses another directory of projects.
+func TestTreesEqualNpm(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("npm is needed: it is the oracle")
+		}
+		t.Skip("npm isn't installed: nothing to compare with")
+	}
+	corpus := os.Getenv("MERGEFEST_CORPUS_DIR")
+	if corpus == "" {
+		corpus = "testdata/corpus"
+	}
+	names := shortCorpus
+	if os.Getenv("MERGEFEST_LONG") != "" {
+		entries, err := os.ReadDir(corpus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = nil
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+	}
+	if v := os.Getenv("MERGEFEST_CORPUS"); v != "" {
+		names = strings.Split(v, ",")
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { compareWithNpm(t, filepath.Join(corpus, name)) })
+	}
+}
+
+func compareWithNpm(t *testing.T, src string) {
+	dir := t.TempDir()
+	want, got := filepath.Join(dir, "want"), filepath.Join(dir, "got")
+	if err := os.CopyFS(want, os.DirFS(src)); err != nil {
+		t.Fatal(err)
+	}
+	ci := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	ci.Dir = want
+	if out, err := ci.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	cfg, err := Host{}.Config(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := Load(t.Context(), os.DirFS(src), Options{Config: cfg, Platform: hostPlatform(t), Facts: &RegistryFacts{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(got, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := carryOut(t.Context(), plan, got); err != nil {
+		t.Fatal(err)
+	}
+	compareTrees(t, want, got)
+}
+
+// hostPlatform is this machine with the Node.js and npm that it has.
+func hostPlatform(t *testing.T) Platform {
+	t.Helper()
+	ask := func(name string) string {
+		out, err := exec.Command(name, "--version").Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return strings.TrimPrefix(strings.TrimSpace(string(out)), "v")
+	}
+	return Platform{Node: ask("node"), NPM: ask("npm")}
+}
+
+// carryOut does what an engine would: every node, then the merge.
+func carryOut(ctx context.Context, p *Plan, out string) error {
+	settings := fetch.Settings{Env: map[string]string{}}
+	if ca := os.Getenv("NODE_EXTRA_CA_CERTS"); ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return err
+		}
+		settings.CA = string(pem)
+	}
+	for _, k := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		settings.Env[k] = os.Getenv(k)
+	}
+	f, err := fetch.New(settings, fetch.Options{})
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	parts := out + ".parts"
+	nodes := map[graph.ID]graph.Node{}
+	type result struct {
+		id  graph.ID
+		err error
+	}
+	results := make(chan result)
+	limit := make(chan struct{}, 8)
+	running := 0
+	for i, n := range p.Nodes {
+		nodes[n.ID] = n
+		if _, ok := n.Action.(*graph.Merge); ok {
+			continue
+		}
+		running++
+		go func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			results <- result{n.ID, carryOutNode(ctx, f, p, n, filepath.Join(parts, fmt.Sprint(i)))}
+		}()
+	}
+	dirs := map[graph.ID]string{}
+	for i, n := range p.Nodes {
+		dirs[n.ID] = filepath.Join(parts, fmt.Sprint(i))
+	}
+	var errs []error
+	for range running {
+		if r := <-results; r.err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.id, r.err))
+		}
+	}
+	if errs != nil {
+		return errors.Join(errs...)
+	}
+	for _, in := range nodes[p.Tree].Action.(*graph.Merge).Parts {
+		if err := moveInto(dirs[in.From], out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func carryOutNode(ctx context.Context, f *fetch.Fetcher, p *Plan, n graph.Node, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	switch a := n.Action.(type) {
+	case *graph.Fetch:
+		return f.Do(ctx, &a.Fetch, fetch.Env{OutDir: dir, Auth: func(name string) (string, error) { return p.Secrets[name], nil }})
+	case *graph.Write:
+		return helper.Write(&helper.WriteDoc{Files: a.Files}, dir)
+	}
+	return fmt.Errorf("no way to carry out %T", n.Action)
+}
+
+// moveInto merges a directory into another: files are replaced, directories joined.
+func moveInto(from, to string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		dst := filepath.Join(to, rel)
+		if d.IsDir() {
+			return os.MkdirAll(dst, 0o755)
+		}
+		return os.Rename(p, dst)
+	})
+}
+
+// compareTrees compares all node_modules below two directories.
+func compareTrees(t *testing.T, want, got string) {
+	t.Helper()
+	w, g := listTree(t, want), listTree(t, got)
+	paths := map[string]bool{}
+	for p := range w {
+		paths[p] = true
+	}
+	for p := range g {
+		paths[p] = true
+	}
+	bad := 0
+	for _, p := range sortedKeys(paths) {
+		if w[p] == g[p] {
+			continue
+		}
+		if bad++; bad > 20 {
+			continue
+		}
+		t.Errorf("%s: npm has %q, the plan %q", p, w[p], g[p])
+		if strings.HasSuffix(p, "/.package-lock.json") {
+			t.Log(firstDifference(filepath.Join(want, p), filepath.Join(got, p)))
+		}
+	}
+	t.Logf("%d entries, %d differ", len(paths), bad)
+}
+
+func listTree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(dir, p)
+		rel = filepath.ToSlash(rel)
+		if !strings.Contains("/"+rel+"/", "/node_modules/") {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			out[rel] = fmt.Sprintf("dir %o", info.Mode().Perm())
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(p)
+			if err != nil {
+				return err
+			}
+			out[rel] = "link " + target
+		default:
+			data, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(data)
+			out[rel] = fmt.Sprintf("file %o %d %s", info.Mode().Perm(), len(data), hex.EncodeToString(sum[:6]))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func firstDifference(a, b string) string {
+	x, err1 := os.ReadFile(a)
+	y, err2 := os.ReadFile(b)
+	if err1 != nil || err2 != nil {
+		return fmt.Sprint(err1, err2)
+	}
+	xs, ys := strings.Split(string(x), "\n"), strings.Split(string(y), "\n")
+	for i := range min(len(xs), len(ys)) {
+		if xs[i] != ys[i] {
+			lo, hi := max(0, i-6), i+4
+			return fmt.Sprintf("line %d:\nnpm:\n%s\nplan:\n%s", i+1, strings.Join(xs[lo:min(hi, len(xs))], "\n"), strings.Join(ys[lo:min(hi, len(ys))], "\n"))
+		}
+	}
+	return fmt.Sprintf("one ends after %d lines, the other after %d", len(xs), len(ys))
+}
