@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -321,105 +319,6 @@ func TestSplitHeader(t *testing.T) {
 		if c, r := splitHeader(tt.in); c != tt.command || r != tt.rest {
 			t.Errorf("splitHeader(%q) = %q, %q", tt.in, c, r)
 		}
-	}
-}
-
-func TestLogTailIsBounded(t *testing.T) {
-	var l logTail
-	for i := range 100000 {
-		l.write(fmt.Appendf(nil, "line %d\n", i))
-		if len(l.data) > 3*logLimit {
-			t.Fatalf("holds %d bytes", len(l.data))
-		}
-	}
-	got := l.take()
-	if !strings.HasPrefix(got, "(earlier output is left out)\nline ") || !strings.HasSuffix(got, "line 99999\n") || len(got) > logLimit+100 {
-		t.Errorf("tail of %d bytes begins %q", len(got), got[:60])
-	}
-}
-
-func TestCleanText(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain\ttext\n": "plain\ttext\n",
-		"\x1b[1;31mred\x1b[0m\nnext\n\n\x1b]0;title\x07end\x1b]8;;u\x1b\\x\x1b]8;;\x1b\\": "red\nnext\n\nendx",
-		"10%\r50%\r100%\r\ndone": "100%\ndone",
-		"\n\n a\x07\x00b":        "\n\n ab",
-		"bad\xffutf":             "bad�utf",
-		"cut\x1b[":               "cut",
-		"cut\x1b":                "cut",
-		"cut\x1b]8;;x":           "cut",
-	} {
-		if got := cleanText(in); got != want {
-			t.Errorf("cleanText(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzCleanText(f *testing.F) {
-	for _, s := range []string{"a\x1b[31mb", "\x1b]0;", "x\ry\r\n", "\x9b1m", "\xff\xfe"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got := cleanText(s)
-		if strings.ContainsAny(got, "\x1b\r\x00\x07\b") {
-			t.Errorf("cleanText(%q) = %q has control characters", s, got)
-		}
-		if again := cleanText(got); again != got {
-			t.Errorf("cleanText isn't idempotent: %q, then %q", got, again)
-		}
-	})
-}
-
-func TestFormatDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-1: "0 ms", 0: "0 ms", 42 * time.Millisecond: "42 ms", 100 * time.Millisecond: "0.1 s", 1234 * time.Millisecond: "1.2 s",
-		59940 * time.Millisecond: "59.9 s", 59960 * time.Millisecond: "1 m 0 s", 185 * time.Second: "3 m 5 s",
-		time.Hour: "1 h 0 m", 130 * time.Minute: "2 h 10 m",
-	} {
-		if got := FormatDuration(d); got != want {
-			t.Errorf("FormatDuration(%d) = %q, want %q", d, got, want)
-		}
-	}
-}
-
-func TestReport(t *testing.T) {
-	stream := record(t, "fail")
-	nodes := recordedNodes(mainNodes...)
-	tr := NewTracker(Config{Nodes: values(nodes), NodeOf: byName(nodes, stream)})
-	feed := tr.Solve()
-	for _, s := range stream {
-		feed(s)
-	}
-	tr.Transferred(nodes["src"].ID, 2, 345)
-	tr.Finish(false)
-	path := filepath.Join(t.TempDir(), "report.json")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := tr.Report().WriteFile(path); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "report.json", b)
-	back, err := ReadReport(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(tr.Report(), back); d != "" {
-		t.Errorf("read back (-want +got):\n%s", d)
-	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) != 0 {
-		t.Errorf("temporary files are left: %v", left)
-	}
-	var re *ReportError
-	if err := tr.Report().WriteFile(filepath.Join(path, "below-a-file")); !errors.As(err, &re) || !strings.Contains(err.Error(), "--report") {
-		t.Errorf("unwritable report: %v, want a *ReportError that says what to do", err)
-	}
-	if _, err := ReadReport(strings.NewReader(`{"version":2}`)); err == nil {
-		t.Error("a report of version 2 was read")
 	}
 }
 
