@@ -3,6 +3,7 @@
 package progress
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (r *run) ok() bool { return !r.end.IsZero() && r.err == "" }
 // canceled says whether err, the text of a vertex's error, tells of a cancellation. Errors of
 // vertices cross the wire as text, and BuildKit's own views test for this suffix too.
 func canceled(err string) bool {
-	return strings.HasSuffix(err, "context canceled") || strings.HasSuffix(err, "context canceled: context canceled")
+	return strings.HasSuffix(err, context.Canceled.Error())
 }
 
 // add records the attempt r of a solve.
