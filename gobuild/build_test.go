@@ -3,10 +3,10 @@ package gobuild
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -47,10 +47,24 @@ func hostToolchain(t testing.TB) (*toolchain.Store, *toolchain.Go) {
 }
 
 // oracle builds with the go command.
-func oracle(t testing.TB, dir string, env []string, args ...string) []byte {
+func oracle(t testing.TB, dir string, env, args []string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "program")
-	cmd := exec.CommandContext(context.Background(), "go", append([]string{"build", "-trimpath", "-o", out}, args...)...)
+	all := []string{"build", "-trimpath", "-o", out}
+	noID := "-ldflags=-buildid="
+	for _, a := range args {
+		if flags, ok := strings.CutPrefix(a, "-ldflags="); ok && strings.HasPrefix(flags, "-") {
+			a, noID = a+" -buildid=", ""
+		}
+		if noID != "" && !strings.HasPrefix(a, "-") {
+			all, noID = append(all, noID), ""
+		}
+		all = append(all, a)
+	}
+	if noID != "" {
+		all = append(all, noID)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", all...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
@@ -63,24 +77,140 @@ func oracle(t testing.TB, dir string, env []string, args ...string) []byte {
 	return data
 }
 
-func TestHello(t *testing.T) {
-	store, tc := hostToolchain(t)
-	dir := project(t, "testdata/build/hello.txtar")
-	env := append(os.Environ(), "GOPROXY="+proxy(t))
-	plan, err := Make(t.Context(), Config{Dir: dir, Env: env, Output: true, Toolchain: tc})
+// directives are the lines "key: value" of a case's comment.
+func directives(t testing.TB, file string) map[string]string {
+	t.Helper()
+	a, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(string(a.Comment)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(key, "#") {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// configure reads build flags as the go command would.
+func configure(t testing.TB, cfg *Config, args []string) {
+	t.Helper()
+	for _, a := range args {
+		name, value, _ := strings.Cut(a, "=")
+		switch name {
+		case "-tags":
+			cfg.Flags.Tags = splitTags(value)
+		case "-ldflags":
+			cfg.Flags.LDFlags = append(cfg.Flags.LDFlags, value)
+		case "-gcflags":
+			cfg.Flags.GCFlags = append(cfg.Flags.GCFlags, value)
+		case "-asmflags":
+			cfg.Flags.ASMFlags = append(cfg.Flags.ASMFlags, value)
+		case "-pgo":
+			cfg.Flags.PGO = value
+		case "-mod":
+			cfg.Flags.Mod = value
+		case "-modfile":
+			cfg.Flags.ModFile = value
+		case "-buildvcs":
+			cfg.Flags.BuildVCS = value
+		case "-buildmode":
+			cfg.Flags.BuildMode = value
+		default:
+			if strings.HasPrefix(a, "-") {
+				t.Fatalf("flag %s", a)
+			}
+			cfg.Patterns = append(cfg.Patterns, a)
+		}
+	}
+}
+
+// git makes dir a repository with one tagged commit and one more.
+func git(t testing.TB, dir string) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"init", "-q"}, {"add", "."}, {"commit", "-q", "-m", "one"}, {"tag", "v1.2.3"},
+		{"commit", "-q", "--allow-empty", "-m", "two"},
+	} {
+		cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		cmd.Dir = dir
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git: %v\n%s", err, msg)
+		}
+	}
+}
+
+// TestSameProgram compares with the go command. One file of testdata/build is one case; in its
+// comment, "args" are those of go build after -trimpath, "env" is added to the environment, "dir"
+// is where it runs, and "git" makes a repository first.
+func TestSameProgram(t *testing.T) {
+	store, tc := hostToolchain(t)
+	files, err := filepath.Glob("testdata/build/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no cases", err)
 	}
 	e := newExecutor(t, store)
-	got, err := e.build(plan)
+	goproxy := proxy(t)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			set := directives(t, file)
+			root := project(t, file)
+			if set["git"] != "" {
+				git(t, root)
+			}
+			dir := filepath.Join(root, set["dir"])
+			env := append(strings.Fields(set["env"]), "CGO_ENABLED=0", "GOFLAGS=", "GOSUMDB=off")
+			args, err := splitQuoted(set["args"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := Config{Dir: dir, Env: append(append(os.Environ(), env...), "GOPROXY="+goproxy), Output: true, Toolchain: tc}
+			configure(t, &cfg, args)
+			plan, err := Make(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.t = t
+			got, err := e.build(plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 1 {
+				t.Fatalf("got %d programs, want one", len(got))
+			}
+			for name, file := range got {
+				same(t, name, file, oracle(t, dir, env, args))
+			}
+		})
+	}
+}
+
+func same(t *testing.T, name, file string, want []byte) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(got["bin/hello"])
-	if err != nil {
+	if bytes.Equal(data, want) {
+		return
+	}
+	other := filepath.Join(t.TempDir(), "want")
+	if err := os.WriteFile(other, want, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if want := oracle(t, dir, []string{"CGO_ENABLED=0"}, "-ldflags=-buildid="); !bytes.Equal(data, want) {
-		t.Errorf("the program isn't that of go build")
+	t.Errorf("%s isn't the program of go build (%d bytes, want %d); build info:\n%s\nwant:\n%s", name, len(data), len(want), versionM(file), versionM(other))
+	if keep := os.Getenv("KEEP"); keep != "" {
+		os.WriteFile(filepath.Join(keep, "want"), want, 0o755)
+		os.WriteFile(filepath.Join(keep, "got"), data, 0o755)
 	}
+}
+
+func versionM(file string) string {
+	out, err := exec.Command("go", "version", "-m", file).CombinedOutput()
+	if err != nil {
+		return err.Error()
+	}
+	_, info, _ := strings.Cut(string(out), "\n")
+	return info
 }

@@ -78,7 +78,7 @@ const loadMode = packages.NeedName | packages.NeedFiles | packages.NeedImports |
 
 // Load implements Loader.
 func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
-	group, ctx := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	var named, std []*packages.Package
 	var godebug map[string]string
 	patterns := q.Patterns
@@ -87,23 +87,23 @@ func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
 		patterns = slices.Concat(patterns, q.Std)
 	} else if len(q.Std) > 0 {
 		group.Go(func() (err error) {
-			std, err = loadPackages(ctx, q, q.Std)
+			std, err = loadPackages(gctx, q, q.Std)
 			return err
 		})
 	}
 	group.Go(func() (err error) {
-		named, err = loadPackages(ctx, q, patterns)
+		named, err = loadPackages(gctx, q, patterns)
 		return err
 	})
 	group.Go(func() (err error) {
-		godebug, err = loadGODEBUG(ctx, q)
+		godebug, err = loadGODEBUG(gctx, q)
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	if together {
-		named = slices.DeleteFunc(named, isStd)
+		named, std = split(named)
 	}
 	facts, err := makeFacts(q, named, std, godebug)
 	if err != nil {
@@ -113,6 +113,18 @@ func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
 		return nil, err
 	}
 	return facts, nil
+}
+
+// split separates the packages of the standard library.
+func split(pkgs []*packages.Package) (named, std []*packages.Package) {
+	for _, p := range pkgs {
+		if isStd(p) {
+			std = append(std, p)
+		} else {
+			named = append(named, p)
+		}
+	}
+	return named, std
 }
 
 // notLocal tells the patterns that can match packages of the standard library, or that can't be
@@ -219,12 +231,24 @@ func makePackage(p *packages.Package, godebug string) *Package {
 	out := &Package{
 		ImportPath: p.PkgPath, Name: p.Name, Dir: dir, Standard: isStd(p), Module: makeModule(p.Module),
 		GoFiles: rel(p.GoFiles), OtherFiles: rel(p.OtherFiles),
-		EmbedPatterns: p.EmbedPatterns, EmbedFiles: rel(p.EmbedFiles),
+		EmbedPatterns: patterns(dir, p.EmbedPatterns), EmbedFiles: rel(p.EmbedFiles),
 		GODEBUG: godebug, Imports: map[string]string{},
 	}
 	for raw, dep := range p.Imports {
 		if dep.PkgPath != "unsafe" {
 			out.Imports[raw] = dep.PkgPath
+		}
+	}
+	return out
+}
+
+// patterns undoes what go/packages does to the patterns of go:embed: it joins them with the
+// directory.
+func patterns(dir string, joined []string) []string {
+	out := make([]string, len(joined))
+	for i, s := range joined {
+		if out[i] = strings.TrimPrefix(s, dir+string(filepath.Separator)); s == dir {
+			out[i] = "."
 		}
 	}
 	return out

@@ -127,6 +127,9 @@ func (p *planner) langVersion(q *Package) string {
 
 // recorded is the directory that results name in place of the real one, as -trimpath has it.
 func recorded(q *Package) string {
+	if q.ImportPath == commandLine {
+		return "."
+	}
 	if m := q.Module; m != nil && m.Version != "" {
 		return m.Path + "@" + m.Version + strings.TrimPrefix(q.ImportPath, m.Path)
 	}
