@@ -8,8 +8,8 @@
 // that of the command that failed; otherwise it is 1 for a failure and 2 for a document or a
 // command line that makes no sense.
 //
-// An engine that recognises the program's digest and arguments can carry out a fetch in its own
-// process instead: with Document, DecodeFetch, and package fetch.
+// An engine that recognises the program's digest in a process's arguments can carry out a fetch or
+// a write in its own process instead; see Shared.
 package helper
 
 import (
@@ -17,9 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/mergefest/mergefest/graph/action"
 	"github.com/mergefest/mergefest/internal/helper/fetch"
@@ -41,14 +39,33 @@ const (
 	codeUsage  = 2
 )
 
-// Main runs the program and returns its exit status. args are those after the program's name.
-// Messages and the output of commands go to stderr.
+// Container is what an action sees of the container that it runs in, or would run in.
+type Container struct {
+	// OutDir is the directory that action.OutDir is, as this process sees it.
+	OutDir string
+	// ReadFile reads a file of the container; one that isn't there is an fs.ErrNotExist.
+	ReadFile func(path string) ([]byte, error)
+	// Getenv is the container's environment; nil is an empty one.
+	Getenv func(name string) string
+	// Stderr receives messages and what commands print.
+	Stderr io.Writer
+}
+
+// Main runs the program in its container and returns its exit status. args are those after the
+// program's name.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
-	err := dispatch(ctx, args, stderr)
+	c := Container{OutDir: action.OutDir, ReadFile: os.ReadFile, Getenv: os.Getenv, Stderr: stderr}
+	s := NewShared(fetch.Options{})
+	defer s.Close()
+	return c.report(dispatch(ctx, args, c, s))
+}
+
+// report prints an error and returns the exit status that goes with it.
+func (c Container) report(err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, "mergefest-helper:", err)
+	fmt.Fprintln(c.Stderr, "mergefest-helper:", err)
 	var (
 		ce *run.CommandError
 		de *DocError
@@ -63,73 +80,22 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 	return codeFailed
 }
 
-func dispatch(ctx context.Context, args []string, stderr io.Writer) error {
+func dispatch(ctx context.Context, args []string, c Container, s *Shared) error {
 	if len(args) != 2 {
 		return &DocError{Err: errors.New("usage: mergefest-helper fetch|run|write DOC")}
 	}
-	doc, err := Document(args[1], os.ReadFile)
+	if args[0] != "run" {
+		return s.carryOut(ctx, args[0], args[1], c)
+	}
+	doc, err := Document(args[1], c.ReadFile)
 	if err != nil {
 		return err
 	}
-	switch args[0] {
-	case "fetch":
-		d, err := DecodeFetch(doc)
-		if err != nil {
-			return err
-		}
-		return fetchInContainer(ctx, d, stderr)
-	case "run":
-		d, err := DecodeRun(doc)
-		if err != nil {
-			return err
-		}
-		return run.Do(ctx, d, run.Env{
-			InDir: action.InDir, OutDir: action.OutDir, Console: stderr, Reap: os.Getpid() == 1,
-		})
-	case "write":
-		d, err := DecodeWrite(doc)
-		if err != nil {
-			return err
-		}
-		return Write(d, action.OutDir)
-	}
-	return &DocError{Err: fmt.Errorf("unknown action %q (want fetch, run or write)", args[0])}
-}
-
-// fetchInContainer takes settings and credentials from where they are mounted.
-func fetchInContainer(ctx context.Context, d *action.Fetch, log io.Writer) error {
-	settings := fetch.Settings{Env: map[string]string{}}
-	doc, err := os.ReadFile(NetFile)
-	switch {
-	case err == nil:
-		if settings, err = fetch.ParseSettings(doc); err != nil {
-			return err
-		}
-	case errors.Is(err, fs.ErrNotExist):
-		// An engine can have set a proxy for all its containers.
-		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
-			settings.Env[name] = os.Getenv(name)
-		}
-	default:
-		return fmt.Errorf("read the network settings: %w", err)
-	}
-	f, err := fetch.New(settings, fetch.Options{})
+	d, err := DecodeRun(doc)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return f.Do(ctx, d, fetch.Env{OutDir: action.OutDir, Auth: AuthFiles(AuthDir), Log: log})
-}
-
-// AuthFiles looks credentials up as files of a directory.
-func AuthFiles(dir string) func(name string) (string, error) {
-	return func(name string) (string, error) {
-		if !filepath.IsLocal(name) {
-			return "", fmt.Errorf("%q can't be the name of a credential", name)
-		}
-		value, err := os.ReadFile(filepath.Join(dir, name))
-		return string(value), err
-	}
+	return run.Do(ctx, d, run.Env{InDir: action.InDir, OutDir: c.OutDir, Console: c.Stderr, Reap: os.Getpid() == 1})
 }
 
 // Write carries out a write document in outDir, which exists.

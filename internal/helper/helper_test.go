@@ -3,13 +3,18 @@ package helper
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/internal/helper/fetch"
 )
 
 func TestUsage(t *testing.T) {
@@ -64,18 +69,52 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-func TestAuthFiles(t *testing.T) {
-	dir := t.TempDir()
-	os.WriteFile(filepath.Join(dir, "npm"), []byte("Bearer x\n"), 0o600)
-	auth := AuthFiles(dir)
-	if v, err := auth("npm"); err != nil || v != "Bearer x\n" {
-		t.Errorf("got %q, %v", v, err)
+// TestShared carries out a fetch as an engine does, with a container's files in a map.
+func TestShared(t *testing.T) {
+	var seen []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.URL.String()+" "+r.Header.Get("Authorization"))
+		io.WriteString(w, "hello")
+	}))
+	defer srv.Close()
+	files := map[string]string{
+		NetFile:               fmt.Sprintf(`{"env":{"HTTP_PROXY":%q}}`, srv.URL),
+		AuthDir + "/registry": "Bearer x\n",
+		"/doc.json": `{"items":[{"name":"a","urls":["http://registry.example.com/a"],"auth":"registry","dests":["f"],
+			"integrity":["sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"]}]}`,
 	}
-	if _, err := auth("other"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+	var stderr bytes.Buffer
+	c := Container{OutDir: t.TempDir(), Stderr: &stderr, ReadFile: func(p string) ([]byte, error) {
+		if data, ok := files[p]; ok {
+			return []byte(data), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
+	}}
+	s := NewShared(fetch.Options{Attempts: 1})
+	defer s.Close()
+	if code, err := s.Run(t.Context(), []string{"fetch", "@/doc.json"}, c); code != 0 || err != nil {
+		t.Fatalf("status %d, %v", code, err)
 	}
-	if _, err := auth("../npm"); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+	if data, err := os.ReadFile(filepath.Join(c.OutDir, "f")); err != nil || string(data) != "hello" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if len(seen) != 1 || seen[0] != "http://registry.example.com/a Bearer x" {
+		t.Errorf("the proxy saw %q", seen)
+	}
+
+	delete(files, AuthDir+"/registry")
+	if code, err := s.Run(t.Context(), []string{"fetch", "@/doc.json"}, c); code != 1 || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the credential: status %d, %v", code, err)
+	}
+	files["/doc.json"] = strings.ReplaceAll(files["/doc.json"], `"registry"`, `"../mergefest-net.json"`)
+	if code, err := s.Run(t.Context(), []string{"fetch", "@/doc.json"}, c); code != 1 || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with a credential outside of its directory: status %d, %v", code, err)
+	}
+	if code, _ := s.Run(t.Context(), []string{"write", `{"files":[{"path":"g","text":"x"}]}`}, c); code != 0 {
+		t.Errorf("write: status %d", code)
+	}
+	if code, _ := s.Run(t.Context(), []string{"run", "{}"}, c); code != 2 || s.Handles([]string{"run", "{}"}) {
+		t.Errorf("run: status %d", code)
 	}
 }
 

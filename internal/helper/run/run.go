@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,8 +27,8 @@ import (
 // Doc is the document of a run.
 type Doc struct {
 	action.Run
-	// Links maps paths below action.InDir to paths below action.OutDir, both relative, where a
-	// symbolic link makes one task's output visible as another's input.
+	// Links maps absolute paths below action.InDir, where symbolic links are made, to the absolute
+	// paths below action.OutDir that they lead to: one task's output is another's input.
 	Links map[string]string `json:"links,omitempty"`
 }
 
@@ -111,6 +112,11 @@ func check(doc *Doc) error {
 	if c := cycle(doc.Tasks); c != nil {
 		return fail("tasks wait for each other: %s", strings.Join(c, " → "))
 	}
+	for _, in := range slices.Sorted(maps.Keys(doc.Links)) {
+		if !below(in, action.InDir) || !below(doc.Links[in], action.OutDir) {
+			return fail("link from %q to %q: want a path below %s and one below %s", in, doc.Links[in], action.InDir, action.OutDir)
+		}
+	}
 	for _, o := range doc.Outputs {
 		if _, err := place.Split(o.Path); err != nil {
 			return fail("output: %v", err)
@@ -120,6 +126,11 @@ func check(doc *Doc) error {
 		}
 	}
 	return nil
+}
+
+// below reports whether a clean absolute path is below a directory.
+func below(path, dir string) bool {
+	return strings.HasPrefix(path, dir+"/") && filepath.Clean(path) == path
 }
 
 // cycle returns the names of tasks that wait for each other, or nil.
@@ -173,8 +184,8 @@ func prepare(doc *Doc, env Env) error {
 			return &OutputError{o.Path, err}
 		}
 	}
-	for _, in := range sortedKeys(doc.Links) {
-		from, to := below(env.InDir, action.InDir, in), below(env.OutDir, action.OutDir, doc.Links[in])
+	for _, in := range slices.Sorted(maps.Keys(doc.Links)) {
+		from, to := replace(in, action.InDir, env.InDir), replace(doc.Links[in], action.OutDir, env.OutDir)
 		if err := os.MkdirAll(filepath.Dir(from), 0o755); err != nil {
 			return fmt.Errorf("link %s: %w", in, err)
 		}
@@ -185,21 +196,9 @@ func prepare(doc *Doc, env Env) error {
 	return nil
 }
 
-// below resolves a path of a document, relative to conventional or absolute below it.
-func below(dir, conventional, path string) string {
-	if rel, ok := strings.CutPrefix(path, conventional+"/"); ok {
-		path = rel
-	}
-	return filepath.Join(dir, path)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+// replace exchanges the parent of a path that checkLinks has accepted.
+func replace(path, parent, by string) string {
+	return filepath.Join(by, strings.TrimPrefix(path, parent+"/"))
 }
 
 // writeFile makes a file of the plan's. It may lead through links of the root file system, which

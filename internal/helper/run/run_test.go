@@ -92,7 +92,7 @@ func TestRun(t *testing.T) {
 			Outputs: []action.Output{{Path: "lib/a.x"}, {Path: "bin/result"}, {Path: "moved/here", From: b.tmp + "/made"}, {Path: "none", Optional: true},
 				{Path: "none2", From: b.tmp + "/none", Optional: true}},
 		},
-		Links: map[string]string{"lib/a.x": "lib/a.x"},
+		Links: map[string]string{"/in/lib/a.x": "/out/lib/a.x"},
 	}
 	syscall.Umask(0o022)
 	if err := Do(t.Context(), doc, b.Env); err != nil {
@@ -199,6 +199,17 @@ func TestDocuments(t *testing.T) {
 		var de *DocError
 		if !errors.As(err, &de) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestLinks(t *testing.T) {
+	for in, out := range map[string]string{"lib/a": "/out/a", "/in/a": "a", "/in": "/out/a", "/in/../x": "/out/a", "/in/b": "/out/../x"} {
+		b := newBench(t)
+		err := Do(t.Context(), &Doc{Links: map[string]string{in: out}}, b.Env)
+		var de *DocError
+		if !errors.As(err, &de) || !strings.Contains(err.Error(), "link from") {
+			t.Errorf("%s → %s: got %v", in, out, err)
 		}
 	}
 }

@@ -415,20 +415,23 @@ func TestXZDictionary(t *testing.T) {
 	}
 }
 
-// TestBomb unpacks 4 GB of zeros in 4 MB, which must stop early and not after 4 GB.
-func TestBomb(t *testing.T) {
-	var packed bytes.Buffer
-	zw := gzip.NewWriter(&packed)
+// TestBombs are stopped by what an entry announces, and by what the stream has beside entries'
+// contents.
+func TestBombs(t *testing.T) {
+	var announced bytes.Buffer
+	zw := gzip.NewWriter(&announced)
 	tw := tar.NewWriter(zw)
-	const size = 1 << 30
-	zeros := make([]byte, 1<<20)
-	tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "zeros", Mode: 0o644, Size: size})
-	for range size >> 20 {
-		tw.Write(zeros)
-	}
-	tw.Close()
+	tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "zeros", Mode: 0o644, Size: 1 << 30})
+	tw.Write(make([]byte, 1<<20))
 	zw.Close()
-	unpackCase{how: action.Unpack{Format: "tar"}, err: `"zeros": unpacks to more than the 256 MB`}.run(t, packed.Bytes())
+	unpackCase{how: action.Unpack{Format: "tar"}, err: `"zeros": unpacks to more than the 256 MB`}.run(t, announced.Bytes())
+
+	headers := make([]entry, 5000)
+	for i := range headers {
+		headers[i].name = fmt.Sprintf("f%d", i)
+	}
+	limits := unpack.Limits{Bytes: 1 << 20, Entries: 1 << 20, Ratio: 1}
+	unpackCase{how: action.Unpack{Format: "tar", Prefix: "x"}, limits: limits, err: "compression bomb"}.run(t, gz(makeTar(t, headers)))
 }
 
 func TestZipDamage(t *testing.T) {

@@ -1,0 +1,137 @@
+// Fetches and writes as functions, in a container's only process or in an engine's.
+
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"sync"
+
+	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/internal/helper/fetch"
+)
+
+// Shared carries out fetch and write documents in the calling process, several at once if need be,
+// and shares connections and buffers between them. It does what the program does in a container,
+// with the same result. Runs are left out: programs belong into containers.
+type Shared struct {
+	opt      fetch.Options
+	mu       sync.Mutex
+	fetchers map[string]*fetch.Fetcher // by settings document
+}
+
+// maxFetchers bounds the settings that are remembered; a client has one for years.
+const maxFetchers = 16
+
+// NewShared returns a Shared. Close it at the end.
+func NewShared(opt fetch.Options) *Shared {
+	return &Shared{opt: opt, fetchers: map[string]*fetch.Fetcher{}}
+}
+
+// Close drops idle connections.
+func (s *Shared) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.fetchers {
+		f.Close()
+	}
+	clear(s.fetchers)
+}
+
+// Handles reports whether Run can carry out the program's arguments (those after its name).
+func (s *Shared) Handles(args []string) bool {
+	return len(args) == 2 && (args[0] == "fetch" || args[0] == "write")
+}
+
+// Run carries out what Handles accepts, and returns the exit status that the program would have.
+// The error, if any, has been printed to c.Stderr.
+func (s *Shared) Run(ctx context.Context, args []string, c Container) (int, error) {
+	if !s.Handles(args) {
+		err := &DocError{Err: errors.New("only fetch and write can be carried out without a container")}
+		return c.report(err), err
+	}
+	err := s.carryOut(ctx, args[0], args[1], c)
+	return c.report(err), err
+}
+
+func (s *Shared) carryOut(ctx context.Context, verb, arg string, c Container) error {
+	doc, err := Document(arg, c.ReadFile)
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "fetch":
+		d, err := DecodeFetch(doc)
+		if err != nil {
+			return err
+		}
+		return s.fetch(ctx, d, c)
+	case "write":
+		d, err := DecodeWrite(doc)
+		if err != nil {
+			return err
+		}
+		return Write(d, c.OutDir)
+	}
+	return &DocError{Err: fmt.Errorf("unknown action %q (want fetch, run or write)", verb)}
+}
+
+// fetch takes settings and credentials from where they are mounted.
+func (s *Shared) fetch(ctx context.Context, d *action.Fetch, c Container) error {
+	doc, err := c.ReadFile(NetFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the network settings: %w", err)
+	}
+	settings := fetch.Settings{Env: map[string]string{}}
+	key := "settings:" + string(doc)
+	if err == nil {
+		if settings, err = fetch.ParseSettings(doc); err != nil {
+			return err
+		}
+	} else if c.Getenv != nil {
+		// An engine can have set a proxy for all its containers.
+		key = "environment:"
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+			settings.Env[name] = c.Getenv(name)
+			key += "\x00" + settings.Env[name]
+		}
+	}
+	f, err := s.fetcher(key, settings)
+	if err != nil {
+		return err
+	}
+	return f.Do(ctx, d, fetch.Env{OutDir: c.OutDir, Auth: c.auth, Log: c.Stderr})
+}
+
+func (s *Shared) fetcher(key string, settings fetch.Settings) (*fetch.Fetcher, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.fetchers[key]; f != nil {
+		return f, nil
+	}
+	f, err := fetch.New(settings, s.opt)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.fetchers) >= maxFetchers {
+		for _, old := range s.fetchers {
+			old.Close() // what is in use goes on
+		}
+		clear(s.fetchers)
+	}
+	s.fetchers[key] = f
+	return f, nil
+}
+
+// auth looks a credential up.
+func (c Container) auth(name string) (string, error) {
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%q can't be the name of a credential", name)
+	}
+	value, err := c.ReadFile(path.Join(AuthDir, name))
+	return string(value), err
+}
