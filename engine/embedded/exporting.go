@@ -2,7 +2,16 @@
 
 package embedded
 
-import "github.com/moby/buildkit/worker"
+import (
+	"path/filepath"
 
-// exporting adds the exporter of results (engine.ExporterName) to a worker.
-func (s *Server) exporting(w worker.Worker) worker.Worker { return w }
+	"github.com/moby/buildkit/worker"
+
+	"github.com/mergefest/mergefest/engine/embedded/export"
+)
+
+// exporting adds the exporter of results (engine.ExporterName) to a worker. Its manifests live and
+// die with the worker's stores.
+func (s *Server) exporting(w worker.Worker) worker.Worker {
+	return export.Wrap(w, export.Options{StateDir: filepath.Join(s.state.Data(), "exports")})
+}
