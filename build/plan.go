@@ -45,7 +45,7 @@ type analyzer struct {
 
 // analyzers are all that there are.
 func analyzers() []analyzer {
-	return nil
+	return []analyzer{goAnalyzer()}
 }
 
 // target is the engine as far as plans depend on it.

@@ -1,0 +1,95 @@
+// The Go analyzer's place in the pipeline.
+package build
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mergefest/mergefest/gobuild"
+	"github.com/mergefest/mergefest/toolchain"
+)
+
+func goAnalyzer() analyzer {
+	return analyzer{name: "go", find: findGo, plan: planGo}
+}
+
+// findGo looks for a module or workspace around the project directory, for Go files named as
+// arguments, and else for modules below it, as far as the patterns say "...".
+func findGo(o Options) ([]string, error) {
+	for _, p := range o.Patterns {
+		if strings.HasSuffix(p, ".go") {
+			return []string{o.Dir}, nil
+		}
+	}
+	for dir := o.Dir; ; dir = filepath.Dir(dir) {
+		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+			return []string{o.Dir}, nil
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	var dirs []string
+	for _, p := range o.Patterns {
+		top, ok := strings.CutSuffix(p, "/...")
+		if !ok {
+			continue
+		}
+		err := filepath.WalkDir(filepath.Join(o.Dir, top), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != o.Dir && skipDir(d.Name()):
+				return filepath.SkipDir
+			case d.Name() == "go.mod" && !d.IsDir():
+				dirs = append(dirs, filepath.Dir(path))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return dirs, nil
+}
+
+// skipDir names directories that "..." doesn't match, in the go command and here.
+func skipDir(name string) bool {
+	return name[0] == '.' || name[0] == '_' || name == "testdata" || name == "vendor" || name == "node_modules"
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+func planGo(ctx context.Context, o Options, t target, dir string) (*part, error) {
+	patterns := o.Patterns
+	if dir != o.Dir {
+		patterns = []string{"./..."}
+	}
+	tc, err := goToolchain(ctx, o, t, dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := gobuild.Make(ctx, gobuild.Config{
+		Dir: dir, Env: o.Env, Patterns: patterns, Platforms: o.Platforms, Output: o.Output != "",
+		Granularity: gobuild.Granularity(o.Granularity), Flags: o.Go, Toolchain: tc,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &part{nodes: p.Graph.Nodes(), roots: p.Graph.Roots(), locals: p.Locals, secrets: p.Secrets}, nil
+}
+
+// goToolchain imports the toolchain that the go command chooses in a directory.
+func goToolchain(ctx context.Context, o Options, t target, dir string) (*toolchain.Go, error) {
+	env, err := gobuild.HostLoader{}.GoEnv(ctx, dir, o.Env, []string{"GOROOT", "GOVERSION"})
+	if err != nil {
+		return nil, err
+	}
+	return toolchain.OpenStore(importsDir(t.stateDir)).Host(ctx, env["GOROOT"], env["GOVERSION"], t.platform)
+}
