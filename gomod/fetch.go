@@ -3,6 +3,8 @@ package gomod
 
 import (
 	"fmt"
+	"path"
+	"strings"
 
 	"golang.org/x/mod/module"
 
@@ -87,8 +89,14 @@ func (f *Fetcher) Module(m module.Version) (graph.Node, error) {
 	}
 	return graph.Node{ID: FetchID(m), Action: &graph.Fetch{Fetch: action.Fetch{
 		Items: []action.Item{ZipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies.auth, dir), mod},
-		Files: []action.File{{Path: cache + version + ".ziphash", Text: zip, Mode: 0o644}},
+		Files: []action.File{infoFile(cache, version, m), {Path: cache + version + ".ziphash", Text: zip}},
 	}}}, nil
+}
+
+// infoFile is what "go list -m" reads of a version. A proxy's has the time of the commit besides,
+// which no checksum covers.
+func infoFile(cache, version string, m module.Version) action.File {
+	return action.File{Path: cache + version + ".info", Text: fmt.Sprintf("{\"Version\":%q}", m.Version)}
 }
 
 // ZipItem is the download of a module's zip, unpacked to dest as the go command does: regular
@@ -132,17 +140,19 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 
 // modFiles is the node of the go.mod files of one module, versions in order.
 func (f *Fetcher) modFiles(versions []module.Version) (graph.Node, error) {
-	var items []action.Item
+	var a action.Fetch
 	for _, m := range versions {
 		item, err := f.modItem(m)
 		if err != nil {
 			return graph.Node{}, err
 		}
-		items = append(items, item)
+		cache, version := path.Split(strings.TrimSuffix(item.Dests[0], ".mod"))
+		a.Items = append(a.Items, item)
+		a.Files = append(a.Files, infoFile(cache, version, m))
 	}
 	return graph.Node{
 		ID:     graph.ID{Ecosystem: "go", Kind: "modfile", Package: versions[0].Path},
-		Action: &graph.Fetch{Fetch: action.Fetch{Items: items}},
+		Action: &graph.Fetch{Fetch: a},
 	}, nil
 }
 
