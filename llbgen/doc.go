@@ -1,14 +1,30 @@
-// Package llbgen lowers a graph to BuildKit's LLB. It knows no ecosystem: a node's action says all
-// that there is to do.
+// Package llbgen lowers a graph to LLB, BuildKit's input. It knows no ecosystem: only what the
+// actions of package graph mean.
 //
-// The laws of the lowering:
+// The same graph and the same options give the same bytes on every machine: nothing of the host is
+// read, all order is canonical, and what BuildKit's client would fill in (a platform, a random
+// identity of local sources) is given explicitly.
 //
-//   - The same graph gives the same bytes on every machine.
-//   - An op depends on exactly the inputs that its node names. Inputs are read-only mounts below
-//     "/", so that an op whose inputs have changed but not their content is not run again.
-//   - Only fetches (and runs that were allowed to) have a network; secrets are mounted only where
-//     a node asks, and are part of no key.
-//   - A merge of nothing is the empty directory, a merge of one part is that part.
+// # How actions are lowered
 //
-// How each action is lowered stands in docs/architecture.md.
+//   - Fetch and Run become one exec op each, which runs the helper program: "helper fetch DOC" or
+//     "helper run DOC". DOC is JSON; from InlineLimit on it is a file that a file op writes, mounted
+//     and given as "@/path". A run of a graph isn't the same op with a longer document: the limit is
+//     part of the lowering, and changing it runs every op again.
+//   - Inputs are mounts below "/" that have no output, so that BuildKit keys them by content (early
+//     cutoff); action.OutDir is a scratch mount and the only result.
+//   - Write becomes a file op; with very many files it is an exec op, "helper write DOC".
+//   - Local becomes a directory of one local source, named LocalName, that all nodes share.
+//   - Merge becomes a MergeOp of its parts; a part with a path or target is copied by a file op first.
+//   - Image and Import become sources; a file system of the client is an OCI layout in the store
+//     named Options.Store.
+//
+// # Keys
+//
+// BuildKit keys an exec op by its process, by the targets of its mounts, and by the content that the
+// mounts select; neither the selected path nor which of several selected paths is mounted where is
+// part of that key. (In v0.33.1: ops/exec.go clears the selectors, and solver/edge.go doesn't put
+// them into the key made from content.) Where one source is mounted with several selectors, the op
+// therefore gets an environment variable, SelectorsEnv, that says which is which. The helper doesn't
+// pass its environment on.
 package llbgen

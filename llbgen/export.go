@@ -1,4 +1,4 @@
-// Exports: which results go to which directory, and in how many definitions.
+// From roots to exports.
 
 package llbgen
 
@@ -6,100 +6,152 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
-
-	"github.com/moby/buildkit/client/llb"
 
 	"github.com/mergefest/mergefest/graph"
+	"github.com/moby/buildkit/client/llb"
 )
 
-// exports groups the roots by directory.
-func (l *lowering) exports() ([]Export, error) {
+// exports groups the roots by directory, and makes the definitions.
+//
+// A root is delivered without a copy if its whole node can be: if it selects nothing, or if its
+// destination ends like its path and the node makes nothing else.
+func (l *lowerer) exports() ([]Export, error) {
 	parts := map[string][]graph.Input{}
+	roots := map[string][]graph.Root{}
 	for _, r := range l.g.Roots() {
-		dir, in := l.place(r)
+		dir, in := l.delivery(r)
+		roots[dir] = append(roots[dir], r)
 		if !slices.Contains(parts[dir], in) {
 			parts[dir] = append(parts[dir], in)
 		}
 	}
 	var out []Export
 	for _, dir := range slices.Sorted(maps.Keys(parts)) {
-		defs, err := l.definitions(parts[dir])
+		name := "[mergefest] results"
+		if dir != "" {
+			name += " in " + dir
+		}
+		defs, err := l.definitions(parts[dir], []llb.ConstraintsOpt{llb.WithCustomName(name)})
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Export{Dir: dir, Definitions: defs})
+		out = append(out, Export{Dir: path.Clean(dir), Roots: roots[dir], Definitions: defs})
 	}
 	return out, nil
 }
 
-// place finds the directory for a root and the part that goes there. Where the output has nothing
-// but the wanted path, and the path keeps its name, it is taken whole, which costs no copy.
-func (l *lowering) place(r graph.Root) (dir string, in graph.Input) {
-	sel, dest := strings.TrimPrefix(clean(r.Path), "/"), strings.TrimPrefix(clean(r.Dest), "/")
-	if sel == "" {
-		return path.Clean(dest), graph.Input{From: r.From}
+// delivery returns the directory of the output that a root goes to, and what goes there.
+func (l *lowerer) delivery(r graph.Root) (dir string, in graph.Input) {
+	in = graph.Input{From: r.From}
+	if r.Path == "" {
+		return r.Dest, in
 	}
-	if n, _ := l.g.Node(r.From); solePath(n.Action) == sel {
-		if dest == sel {
-			return ".", graph.Input{From: r.From}
-		}
-		if dir, ok := strings.CutSuffix(dest, "/"+sel); ok {
-			return dir, graph.Input{From: r.From}
-		}
+	dir, same := stripSuffix(r.Dest, r.Path)
+	if !same {
+		in.Path, in.Target = r.Path, r.Dest
+		return "", in
 	}
-	return ".", graph.Input{From: r.From, Path: sel, Target: dest}
+	if !l.within(r.From, r.Path) {
+		in.Path, in.Target = r.Path, r.Path
+	}
+	return dir, in
 }
 
-// solePath is the only output of a Run that has one.
-func solePath(a graph.Action) string {
-	if r, ok := a.(*graph.Run); ok && len(r.Outputs) == 1 {
-		return r.Outputs[0].Path
-	}
-	return ""
-}
-
-// definitions marshals the merge of parts, split where it would be too large.
-func (l *lowering) definitions(parts []graph.Input) ([]*llb.Definition, error) {
-	c := l.constraints()
-	meta := []llb.ConstraintsOpt{llb.WithCustomName("[result] merge"), llb.Platform(*c.Platform)}
-	def, err := l.join(parts, meta).Marshal(l.ctx, llb.Platform(*c.Platform))
+// definitions makes one definition of all parts, or several if that is too large.
+func (l *lowerer) definitions(parts []graph.Input, name []llb.ConstraintsOpt) ([]*llb.Definition, error) {
+	whole, err := l.together(parts, name)
 	if err != nil {
 		return nil, err
 	}
-	size := sizeOf(def)
-	if l.o.MaxBytes == 0 || size <= l.o.MaxBytes {
-		return []*llb.Definition{def}, nil
+	if whole.Output() == nil {
+		// A definition without ops is not "an empty directory" for BuildKit, but "no result".
+		whole = llb.Scratch().File(llb.Mkdir("/", 0o755, llb.WithParents(true), fileTime()), name...)
 	}
-	if len(parts) == 1 {
-		inner := l.expand(parts[0])
-		if inner == nil {
-			return nil, &TooLargeError{Node: parts[0].From, Size: size, Most: l.o.MaxBytes}
+	m := newMarshaller(l.ctx, l.c)
+	if err := m.add(whole); err != nil {
+		return nil, err
+	}
+	if l.o.MaxBytes == 0 || m.size <= l.o.MaxBytes {
+		def, err := m.definition(whole)
+		return []*llb.Definition{def}, err
+	}
+	return l.split(l.flatten(parts), name)
+}
+
+// together merges parts into one state.
+func (l *lowerer) together(parts []graph.Input, name []llb.ConstraintsOpt) (llb.State, error) {
+	if l.o.NoMerge && len(parts) > 1 {
+		return l.copyAll(l.sources(parts), name), nil
+	}
+	var states []llb.State
+	for _, in := range parts {
+		st, err := l.part(in.From, in)
+		if err != nil {
+			return llb.State{}, err
 		}
-		return l.definitions(inner)
+		states = append(states, st)
 	}
-	var out []*llb.Definition
-	for _, half := range [][]graph.Input{parts[:len(parts)/2], parts[len(parts)/2:]} {
-		defs, err := l.definitions(half)
+	return llb.Merge(states, name...), nil
+}
+
+// flatten replaces merges by their parts, in order.
+func (l *lowerer) flatten(parts []graph.Input) []graph.Input {
+	var out []graph.Input
+	for _, in := range parts {
+		n, _ := l.g.Node(in.From)
+		if m, ok := n.Action.(*graph.Merge); ok && in.Path == "" && in.Target == "" {
+			out = append(out, l.flatten(m.Parts)...)
+			continue
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+// split makes as few definitions as possible of consecutive parts.
+func (l *lowerer) split(parts []graph.Input, name []llb.ConstraintsOpt) ([]*llb.Definition, error) {
+	var defs []*llb.Definition
+	var group []graph.Input
+	flush := func() error {
+		if len(group) == 0 {
+			return nil
+		}
+		st, err := l.together(group, name)
+		if err != nil || st.Output() == nil {
+			return err
+		}
+		m := newMarshaller(l.ctx, l.c)
+		if err := m.add(st); err != nil {
+			return err
+		}
+		def, err := m.definition(st)
+		defs = append(defs, def)
+		group = nil
+		return err
+	}
+	m := newMarshaller(l.ctx, l.c)
+	for _, in := range parts {
+		st, err := l.part(in.From, in)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, defs...)
+		if err := m.add(st); err != nil {
+			return nil, err
+		}
+		// The merge itself has an input for each part, which the marshaller has not seen.
+		if m.size+(len(group)+1)*inputSize > l.o.MaxBytes {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+			m = newMarshaller(l.ctx, l.c)
+			if err := m.add(st); err != nil {
+				return nil, err
+			}
+			if m.size+inputSize > l.o.MaxBytes {
+				return nil, &TooLargeError{Node: in.From, Size: m.size, Ops: len(m.def.Def), Most: l.o.MaxBytes}
+			}
+		}
+		group = append(group, in)
 	}
-	return out, nil
-}
-
-// expand gives the parts of a merge that is taken whole, or nil.
-func (l *lowering) expand(p graph.Input) []graph.Input {
-	n, _ := l.g.Node(p.From)
-	m, ok := n.Action.(*graph.Merge)
-	if !ok || !l.whole(p) || len(m.Parts) == 0 {
-		return nil
-	}
-	return m.Parts
-}
-
-// sizeOf is the size of a definition in a message, with a little room for its framing.
-func sizeOf(def *llb.Definition) int {
-	return def.ToPB().SizeVT() + 1024
+	return defs, flush()
 }

@@ -1,34 +1,30 @@
-// Fetch: the helper with a network, its settings, and the credentials that items name.
+// Fetch: an exec op with a network.
 
 package llbgen
 
 import (
+	"maps"
 	"path"
 	"slices"
 
-	"github.com/moby/buildkit/client/llb"
-
 	"github.com/mergefest/mergefest/graph"
+	"github.com/moby/buildkit/client/llb"
 )
 
-// Where the helper finds secrets; internal/helper has the same names.
-const (
-	networkFile = "/.mergefest-net.json"
-	authDir     = "/.mergefest-auth"
-)
-
-func (l *lowering) fetch(n graph.Node, a *graph.Fetch) (llb.State, error) {
-	ro := []llb.RunOption{llb.AddSecret(networkFile, llb.SecretID(NetworkSecret), llb.SecretOptional)}
-	var names []string
-	for _, item := range a.Items {
-		if item.Auth != "" {
-			names = append(names, item.Auth)
+func (l *lowerer) fetch(n graph.Node, a *graph.Fetch) (result, error) {
+	doc, err := document(a.Fetch)
+	if err != nil {
+		return result{}, err
+	}
+	options := []llb.RunOption{l.secret(graph.Secret{Name: NetworkSecret, Target: NetFile, Optional: true})}
+	names := map[string]bool{}
+	for _, it := range a.Items {
+		if it.Auth != "" {
+			names[it.Auth] = true
 		}
 	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		l.secrets[name] = true
-		ro = append(ro, llb.AddSecret(path.Join(authDir, name), llb.SecretID(name)))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		options = append(options, l.secret(graph.Secret{Name: name, Target: path.Join(AuthDir, name)}))
 	}
-	return l.exec(n, "fetch", &a.Fetch, nil, true, ro...)
+	return l.exec(execution{node: n, command: "fetch", doc: doc, network: true, options: options})
 }

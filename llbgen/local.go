@@ -1,19 +1,20 @@
-// Local: all nodes share one local source, with a directory each.
+// Local: a directory of the one local source.
 
 package llbgen
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"path"
 	"strings"
 
-	"github.com/moby/buildkit/client/llb"
-
 	"github.com/mergefest/mergefest/graph"
+	"github.com/moby/buildkit/client/llb"
 )
 
-// LocalDir is the directory that the client serves a Local node's files in, below LocalName.
+// LocalDir is the directory of the local source that has a Local node's files. Where an op mounts
+// directories of several nodes it is in the op's key, so it depends on the node's name only.
 func LocalDir(id graph.ID) string {
 	sum := sha256.Sum256([]byte(id.String()))
 	name := strings.Map(func(r rune) rune {
@@ -22,10 +23,16 @@ func LocalDir(id graph.ID) string {
 		}
 		return '_'
 	}, path.Base(id.Package))
-	return strings.TrimLeft(name, ".") + "-" + hex.EncodeToString(sum[:6])
+	return strings.TrimLeft(name, ".") + "-" + hex.EncodeToString(sum[:8])
 }
 
-func (l *lowering) local() llb.State {
-	return llb.Local(LocalName, llb.LocalUniqueID(l.o.LocalDigest), llb.WithCustomName("[local] files"),
-		llb.Platform(platformOf(l.o.Platform)))
+func (l *lowerer) localFiles(n graph.Node) (result, error) {
+	if l.o.LocalDigest == "" {
+		return result{}, &OptionError{Option: "LocalDigest", Err: errors.New("the graph takes local files: a digest of their content is needed")}
+	}
+	if l.local == nil {
+		st := llb.Local(LocalName, llb.WithCustomName("[mergefest] local files"))
+		l.local = &st
+	}
+	return result{state: *l.local, dir: LocalDir(n.ID)}, l.own(n.ID, *l.local)
 }

@@ -1,52 +1,80 @@
-// Merge: MergeOp for whole parts, copies for parts that are placed or selected.
+// Merge: a MergeOp, or copies.
 
 package llbgen
 
 import (
-	"github.com/moby/buildkit/client/llb"
-
 	"github.com/mergefest/mergefest/graph"
+	"github.com/moby/buildkit/client/llb"
 )
 
-func (l *lowering) merge(n graph.Node, a *graph.Merge) llb.State {
-	return l.join(a.Parts, l.meta(n))
+func (l *lowerer) merge(n graph.Node, a *graph.Merge) (result, error) {
+	if l.o.NoMerge && len(a.Parts) > 1 {
+		st := l.copyAll(l.sources(a.Parts), describe(n.ID, ""))
+		return result{state: st}, l.own(n.ID, st)
+	}
+	var parts []llb.State
+	for _, in := range a.Parts {
+		st, err := l.part(n.ID, in)
+		if err != nil {
+			return result{}, err
+		}
+		parts = append(parts, st)
+	}
+	st := llb.Merge(parts, describe(n.ID, "")...)
+	if len(parts) == 1 {
+		return result{state: st}, nil // it is the part itself
+	}
+	return result{state: st}, l.own(n.ID, st)
 }
 
-// join merges parts; none is the empty directory and one is itself.
-func (l *lowering) join(parts []graph.Input, c []llb.ConstraintsOpt) llb.State {
-	if l.o.NoMerge && len(parts) > 1 {
-		st := llb.Scratch()
-		for _, p := range parts {
-			st = l.copyInto(st, p, p.Target, c)
-		}
-		return st
+// part returns a state whose whole content is an input at its target: the input's own state where
+// that's possible, else a copy.
+func (l *lowerer) part(owner graph.ID, in graph.Input) (llb.State, error) {
+	from := l.results[in.From]
+	if from.state.Output() == nil || from.dir == "" && in.Path == "" && in.Target == "" {
+		return from.state, nil
 	}
-	var states []llb.State
-	for _, p := range parts {
-		st := l.part(p, c)
-		if st.Output() != nil { // merging the empty directory changes nothing
-			states = append(states, st)
+	what := "part of " + in.From.Package
+	if in.Target != "" {
+		what += " at " + in.Target
+	}
+	st := l.copyAll(l.sources([]graph.Input{in}), describe(owner, what))
+	return st, l.own(owner, st)
+}
+
+// source is something to copy.
+type source struct {
+	from   llb.State
+	path   string // absolute
+	target string // absolute
+}
+
+func (l *lowerer) sources(parts []graph.Input) []source {
+	var out []source
+	for _, in := range parts {
+		from := l.results[in.From]
+		if from.state.Output() == nil {
+			continue // nothing to copy
+		}
+		out = append(out, source{from: from.state, path: "/" + under(from.dir, in.Path), target: "/" + in.Target})
+	}
+	return out
+}
+
+// copyAll copies in order: later sources win. A directory's content goes to the target, a file
+// becomes the target.
+func (l *lowerer) copyAll(sources []source, name []llb.ConstraintsOpt) llb.State {
+	var fa *llb.FileAction
+	for _, s := range sources {
+		info := &llb.CopyInfo{CopyDirContentsOnly: true, CreateDestPath: true, AlwaysReplaceExistingDestPaths: len(sources) > 1}
+		if fa == nil {
+			fa = llb.Copy(s.from, s.path, s.target, info, fileTime())
+		} else {
+			fa = fa.Copy(s.from, s.path, s.target, info, fileTime())
 		}
 	}
-	switch len(states) {
-	case 0:
+	if fa == nil {
 		return llb.Scratch()
-	case 1:
-		return states[0]
 	}
-	return llb.Merge(states, c...)
-}
-
-// part is one part of a merge, in its place.
-func (l *lowering) part(p graph.Input, c []llb.ConstraintsOpt) llb.State {
-	if l.whole(p) {
-		return l.states[p.From]
-	}
-	return l.copyInto(llb.Scratch(), p, p.Target, c)
-}
-
-// whole says that a part needs no copy. A Local node's output is a directory of a source that
-// others share, so that it always does.
-func (l *lowering) whole(p graph.Input) bool {
-	return clean(p.Path) == "" && clean(p.Target) == "" && l.dirOf(p.From) == ""
+	return llb.Scratch().File(fa, name...)
 }

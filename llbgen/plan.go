@@ -1,38 +1,49 @@
-// Lower, its options and what it returns.
+// What goes in and what comes out.
 
 package llbgen
 
 import (
-	"context"
 	"fmt"
-	"maps"
-	"slices"
-
-	"github.com/moby/buildkit/client/llb"
-	digest "github.com/opencontainers/go-digest"
 
 	"github.com/mergefest/mergefest/graph"
+	"github.com/moby/buildkit/client/llb"
+	digest "github.com/opencontainers/go-digest"
 )
 
-// Names that a client and its definitions agree on.
 const (
-	// StoreName is the content store of the session that serves Import nodes and helper images.
-	StoreName = "mergefest"
-	// LocalName is the local directory of the session that serves Local nodes; see Locals.
+	// LocalName is the only local source in a definition. The client serves the files of each
+	// Local node in the directory LocalDir(id) of it.
 	LocalName = "mergefest"
-	// NetworkSecret is the optional secret with the network settings.
+	// StoreName is the content store of the session that has the imports and the helper's images.
+	StoreName = "mergefest"
+	// InlineLimit is the length of the longest document that travels as an argument. A longer one
+	// costs a file op and a mount; Linux takes arguments of up to 128 KiB.
+	InlineLimit = 16 << 10
+	// NetworkSecret is the optional secret with the settings of the network that every Fetch gets.
 	NetworkSecret = "mergefest.net"
+	// NetFile is where it is mounted.
+	NetFile = "/.mergefest-net.json"
+	// AuthDir is where the credentials of a Fetch are mounted, each with its own name.
+	AuthDir = "/.mergefest-auth"
+	// SelectorsEnv distinguishes ops that mount several paths of one source; see the package's
+	// documentation.
+	SelectorsEnv = "MERGEFEST_SELECTORS"
+	// FileTime is the modification time of what file ops make, in seconds since 1970: the one that
+	// the helper gives to files, and that npm packs with. (Some tools can't stand 1970.)
+	FileTime = 499162500
 )
 
-// Options describe the engine and what the client serves.
+// Options says for what kind of engine a graph is lowered.
 type Options struct {
-	// Helper maps platforms ("linux/amd64") to the manifest digests of the helper's images.
-	Helper map[string]digest.Digest
-	// Platform is where nodes run that name none.
+	// Platform is the engine's, as "linux/amd64": where nodes run that name none. It is required.
 	Platform string
-	// LocalDigest identifies the content of the local directory; needed if there are Local nodes.
+	// Helper are the manifest digests of the images that hold the helper, by platform. Those of all
+	// platforms that something runs on are required.
+	Helper map[string]digest.Digest
+	// LocalDigest identifies the content of the local source: two definitions share the op only if
+	// they would send the same bytes. It is required if there are Local nodes.
 	LocalDigest string
-	// NoMerge lowers without MergeOp, by copies.
+	// NoMerge lowers Merge to copies, for engines without MergeOp.
 	NoMerge bool
 	// MaxBytes is the size that one definition may have; 0 is unlimited.
 	MaxBytes int
@@ -40,132 +51,84 @@ type Options struct {
 
 // Plan is a lowered graph.
 type Plan struct {
-	// Exports are the results, in order of their directories.
+	// Exports are what is to be solved and delivered, ordered by directory.
 	Exports []Export
-	// Vertices maps ops to the nodes that they carry out, in canonical order.
+	// Vertices maps the digest of every vertex that belongs to nodes to these, in canonical order.
+	// A node can have several vertices; a vertex has several nodes if these do the same thing, or
+	// if it is the local source.
 	Vertices map[digest.Digest][]graph.ID
-	// Imports are the manifests that must be in the content store, helper images included.
+	// Imports are the manifests that the content store must have, the helper's included, sorted.
 	Imports []digest.Digest
-	// Secrets are the names of the secrets that nodes ask for, without NetworkSecret.
+	// Secrets are the names of the secrets that the client must have, sorted. NetworkSecret is
+	// optional and not listed, and neither are other optional ones.
 	Secrets []string
+	// Images are the references to images in registries, sorted.
+	Images []string
 }
 
-// Export is a directory of results.
+// Export is a directory of the output.
 type Export struct {
-	// Dir is relative to the output directory; "." is the directory itself.
+	// Dir is relative to the output directory; "." is the output directory itself.
 	Dir string
-	// Definitions are solved into Dir one after the other; later files win. There are several if
-	// one would be too large for the engine.
+	// Roots are the roots that it delivers.
+	Roots []graph.Root
+	// Definitions are solved in order and delivered to the same directory: later files win. There is
+	// more than one if one would be too large for the engine.
 	Definitions []*llb.Definition
 }
 
-// HelperError says that an action would run on a platform for which there is no helper.
+// Error says that a node can't be lowered.
+type Error struct {
+	Node  graph.ID
+	Chain []graph.ID // from a root to the node; see graph.Graph.Chain
+	Err   error
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("node %s: %v", e.Node, e.Err)
+	if len(e.Chain) > 1 {
+		s += "\n\tneeded by:"
+		for i := len(e.Chain) - 2; i >= 0; i-- {
+			s += "\n\t" + e.Chain[i].String()
+		}
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// HelperError says that nothing can run on a platform.
 type HelperError struct {
 	Node     graph.ID
 	Platform string
 }
 
 func (e *HelperError) Error() string {
-	return fmt.Sprintf("%s: nothing can run on %s: there is no helper program for it; choose an engine of another platform", e.Node, e.Platform)
+	return fmt.Sprintf("nothing can run on %s: there is no helper program for it; choose an engine of another platform", e.Platform)
 }
 
-// TooLargeError says that a definition can't be made small enough for the engine.
+// TooLargeError says that a definition is too large for the engine, and can't be split because all
+// of it leads to one op.
 type TooLargeError struct {
-	Node       graph.ID // the node whose closure is too large
-	Size, Most int
+	Node graph.ID // the node whose definition is too large
+	Size int      // the size of that definition, in bytes
+	Ops  int      // the number of ops in it
+	Most int      // the size that a definition may have
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s: it and what it needs make a definition of %d bytes, and the engine takes at most %d; "+
-		"join nodes (--granularity module) or use the embedded engine, which has no limit", e.Node, e.Size, e.Most)
+	return fmt.Sprintf("%s: it and what it needs make a definition of %d bytes (%d ops), and the engine takes at most %d; "+
+		"join nodes (--granularity module) or use the embedded engine, which has no limit", e.Node, e.Size, e.Ops, e.Most)
 }
 
-// Lower turns the graph into definitions. The errors are *HelperError, *TooLargeError and those
-// of BuildKit's client library.
-func Lower(ctx context.Context, g *graph.Graph, o Options) (*Plan, error) {
-	l := &lowering{
-		ctx: ctx, g: g, o: o,
-		states: make(map[graph.ID]llb.State, g.Len()), nodes: map[digest.Digest][]graph.ID{},
-		imports: map[digest.Digest]bool{}, secrets: map[string]bool{},
-	}
-	for _, id := range g.Topo() {
-		n, _ := g.Node(id)
-		st, err := l.node(n)
-		if err != nil {
-			return nil, err
-		}
-		l.states[id] = st
-		if err := l.record(n, st); err != nil {
-			return nil, err
-		}
-	}
-	exports, err := l.exports()
-	if err != nil {
-		return nil, err
-	}
-	for _, ids := range l.nodes {
-		slices.SortFunc(ids, graph.ID.Compare)
-	}
-	return &Plan{
-		Exports: exports, Vertices: l.nodes,
-		Imports: slices.Sorted(maps.Keys(l.imports)), Secrets: slices.Sorted(maps.Keys(l.secrets)),
-	}, nil
+// OptionError says that an option is missing or malformed.
+type OptionError struct {
+	Option string
+	Err    error
 }
 
-// lowering is the state of one call of Lower.
-type lowering struct {
-	ctx     context.Context
-	g       *graph.Graph
-	o       Options
-	states  map[graph.ID]llb.State
-	nodes   map[digest.Digest][]graph.ID
-	imports map[digest.Digest]bool
-	secrets map[string]bool
-}
+func (e *OptionError) Error() string { return fmt.Sprintf("option %s: %v", e.Option, e.Err) }
 
-// node lowers one node whose inputs have been lowered.
-func (l *lowering) node(n graph.Node) (llb.State, error) {
-	switch a := n.Action.(type) {
-	case *graph.Fetch:
-		return l.fetch(n, a)
-	case *graph.Run:
-		return l.run(n, a)
-	case *graph.Write:
-		return l.write(n, a)
-	case *graph.Local:
-		return l.local(), nil
-	case *graph.Merge:
-		return l.merge(n, a), nil
-	case *graph.Image:
-		return l.image(n, a), nil
-	case *graph.Import:
-		return l.imported(n.ID, digest.Digest(a.Digest), a.Name, l.platform(n)), nil
-	}
-	return llb.State{}, fmt.Errorf("%s: unknown action %T", n.ID, n.Action)
-}
-
-// record remembers which op is the node's.
-func (l *lowering) record(n graph.Node, st llb.State) error {
-	out := st.Output()
-	if out == nil { // the empty directory
-		return nil
-	}
-	c := l.constraints()
-	dgst, _, _, _, err := out.Vertex(l.ctx, &c).Marshal(l.ctx, &c)
-	if err != nil {
-		return fmt.Errorf("%s: %w", n.ID, err)
-	}
-	if _, merge := n.Action.(*graph.Merge); merge && len(l.nodes[dgst]) > 0 {
-		return nil // a merge of one part is that part's op
-	}
-	l.nodes[dgst] = append(l.nodes[dgst], n.ID)
-	return nil
-}
-
-// platform is where a node runs.
-func (l *lowering) platform(n graph.Node) string {
-	if n.Platform != "" {
-		return n.Platform
-	}
-	return l.o.Platform
-}
+// Unwrap returns the cause.
+func (e *OptionError) Unwrap() error { return e.Err }

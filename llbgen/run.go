@@ -1,47 +1,63 @@
-// Run: the helper with the node's mounts and no network.
+// Run: an exec op without a network.
 
 package llbgen
 
 import (
-	"github.com/moby/buildkit/client/llb"
+	"bytes"
+	"encoding/json"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/moby/buildkit/client/llb"
 )
 
-// runDocument is what `helper run` reads.
+// runDocument is the helper's document of a run.
 type runDocument struct {
 	action.Run
+	// Links maps paths below action.InDir to paths below action.OutDir.
 	Links map[string]string `json:"links,omitempty"`
 }
 
-func (l *lowering) run(n graph.Node, a *graph.Run) (llb.State, error) {
-	var ro []llb.RunOption
-	for _, in := range a.Mounts {
-		ro = append(ro, l.mount(in))
+func (l *lowerer) run(n graph.Node, a *graph.Run) (result, error) {
+	doc, err := document(runDocument{Run: a.Run, Links: a.Internal})
+	if err != nil {
+		return result{}, err
+	}
+	e := execution{node: n, command: "run", doc: doc, network: a.Network}
+	if a.Base != nil {
+		base, err := l.base(n, *a.Base)
+		if err != nil {
+			return result{}, err
+		}
+		e.base = &base
+	}
+	for _, m := range a.Mounts {
+		from := l.results[m.From]
+		e.inputs = append(e.inputs, mount{from: from.state, selector: under(from.dir, m.Path), target: m.Target, writable: m.Writable})
 	}
 	for _, s := range a.Secrets {
-		l.secrets[s.Name] = true
-		ro = append(ro, secret(s))
+		e.options = append(e.options, l.secret(s))
 	}
-	var base *llb.State
-	if a.Base != nil {
-		st, sel := l.source(*a.Base)
-		if sel != "" {
-			st = l.copyInto(llb.Scratch(), *a.Base, "/", l.meta(n))
-		}
-		base = &st
-	}
-	return l.exec(n, "run", runDocument{a.Run, a.Internal}, base, a.Network, ro...)
+	return l.exec(e)
 }
 
-func secret(s graph.Secret) llb.RunOption {
-	so := []llb.SecretOption{llb.SecretID(s.Name)}
-	if s.Optional {
-		so = append(so, llb.SecretOptional)
+// base returns the root file system. A part of an output can't be mounted as the root, and has to
+// be copied.
+func (l *lowerer) base(n graph.Node, in graph.Input) (llb.State, error) {
+	from := l.results[in.From]
+	if under(from.dir, in.Path) == "" {
+		return from.state, nil
 	}
-	if s.Env != "" {
-		return llb.AddSecret(s.Env, append(so, llb.SecretAsEnv(true))...)
+	return l.part(n.ID, graph.Input{From: in.From, Path: in.Path})
+}
+
+// document encodes a document of the helper. The bytes are part of the op's key.
+func document(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
 	}
-	return llb.AddSecret(s.Target, so...)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

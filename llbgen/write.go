@@ -1,77 +1,86 @@
-// Write: a file op for a few files, the helper for many.
+// Write: a file op, or an exec op if there are very many files.
 
 package llbgen
 
 import (
-	"io/fs"
+	"os"
 	"path"
-
-	"github.com/moby/buildkit/client/llb"
+	"time"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/moby/buildkit/client/llb"
 )
 
-// maxFileActions is the number of files above which one run of the helper is cheaper than the
-// actions of a file op, each of which BuildKit prepares and stores by itself.
-const maxFileActions = 8
+// maxFileActions is the number of files from which on the helper writes them: every action of a
+// file op resolves its path from the root, with cost in proportion to its depth.
+const maxFileActions = 1000
 
+// writeDocument is the helper's document of a write.
 type writeDocument struct {
 	Files []action.File `json:"files"`
 }
 
-func (l *lowering) write(n graph.Node, a *graph.Write) (llb.State, error) {
+func fileTime() llb.CreatedTime { return llb.WithCreatedTime(time.Unix(FileTime, 0).UTC()) }
+
+func (l *lowerer) write(n graph.Node, a *graph.Write) (result, error) {
 	if len(a.Files) > maxFileActions {
-		return l.exec(n, "write", writeDocument{a.Files}, nil, false)
+		doc, err := document(writeDocument{Files: a.Files})
+		if err != nil {
+			return result{}, err
+		}
+		return l.exec(execution{node: n, command: "write", doc: doc})
+	}
+	if len(a.Files) == 0 {
+		return result{state: llb.Scratch()}, nil
 	}
 	var fa *llb.FileAction
+	add := func(next *llb.FileAction, chained func() *llb.FileAction) {
+		if fa == nil {
+			fa = next
+		} else {
+			fa = chained()
+		}
+	}
+	mkdir := func(p string, mode os.FileMode) {
+		opts := []llb.MkdirOption{llb.WithParents(true), fileTime()}
+		add(llb.Mkdir(p, mode, opts...), func() *llb.FileAction { return fa.Mkdir(p, mode, opts...) })
+	}
+	// Directories come with their own mode, before a file would make them with the usual one.
 	made := map[string]bool{"/": true}
 	for _, f := range a.Files {
-		p := clean(f.Path)
-		if dir := path.Dir(p); !made[dir] {
-			fa = mkdir(fa, dir, 0o755)
-			for up := dir; !made[up]; up = path.Dir(up) {
-				made[up] = true
-			}
+		if f.Dir {
+			mkdir("/"+f.Path, fileMode(f.Mode, 0o755))
+			made["/"+f.Path] = true
 		}
-		fa = writeFile(fa, p, f)
-		made[p] = made[p] || f.Dir
 	}
-	if fa == nil {
-		return llb.Scratch(), nil
+	for _, f := range a.Files {
+		if f.Dir {
+			continue
+		}
+		p := "/" + f.Path
+		if dir := path.Dir(p); !made[dir] {
+			made[dir] = true
+			mkdir(dir, 0o755)
+		}
+		if f.Link != "" {
+			add(llb.Symlink(f.Link, p, fileTime()), func() *llb.FileAction { return fa.Symlink(f.Link, p, fileTime()) })
+			continue
+		}
+		data := f.Data
+		if f.Text != "" {
+			data = []byte(f.Text)
+		}
+		mode := fileMode(f.Mode, 0o644)
+		add(llb.Mkfile(p, mode, data, fileTime()), func() *llb.FileAction { return fa.Mkfile(p, mode, data, fileTime()) })
 	}
-	return llb.Scratch().File(fa, l.meta(n)...), nil
+	st := llb.Scratch().File(fa, describe(n.ID, "")...)
+	return result{state: st}, l.own(n.ID, st)
 }
 
-func writeFile(fa *llb.FileAction, p string, f action.File) *llb.FileAction {
-	switch {
-	case f.Link != "" && fa == nil:
-		return llb.Symlink(f.Link, p, llb.WithCreatedTime(epoch))
-	case f.Link != "":
-		return fa.Symlink(f.Link, p, llb.WithCreatedTime(epoch))
-	case f.Dir:
-		return mkdir(fa, p, modeOr(f.Mode, 0o755))
-	}
-	data := f.Data
-	if data == nil {
-		data = []byte(f.Text)
-	}
-	if fa == nil {
-		return llb.Mkfile(p, modeOr(f.Mode, 0o644), data, llb.WithCreatedTime(epoch))
-	}
-	return fa.Mkfile(p, modeOr(f.Mode, 0o644), data, llb.WithCreatedTime(epoch))
-}
-
-func mkdir(fa *llb.FileAction, p string, mode fs.FileMode) *llb.FileAction {
-	if fa == nil {
-		return llb.Mkdir(p, mode, llb.WithParents(true), llb.WithCreatedTime(epoch))
-	}
-	return fa.Mkdir(p, mode, llb.WithParents(true), llb.WithCreatedTime(epoch))
-}
-
-func modeOr(mode uint32, def fs.FileMode) fs.FileMode {
+func fileMode(mode uint32, usual os.FileMode) os.FileMode {
 	if mode == 0 {
-		return def
+		return usual
 	}
-	return fs.FileMode(mode)
+	return os.FileMode(mode)
 }
