@@ -42,7 +42,7 @@ func (x *executor) runInProcess(ctx context.Context, c *container, mounts []bkex
 	if p.Stderr != nil {
 		log = p.Stderr
 	}
-	err = x.call(ctx, Process{Args: p.Meta.Args, OutDir: out, ReadFile: v.readFile, Log: log})
+	err = x.call(ctx, Process{Args: p.Meta.Args, Env: p.Meta.Env, OutDir: out, ReadFile: v.readFile, Log: log})
 	if err == nil {
 		return nil
 	}

@@ -33,8 +33,10 @@ type Options struct {
 	CacheLimit int64
 	// Containers is how many containers run at once; 0 is one per processor and one more.
 	Containers int
-	// InProcess runs actions without a container; nil runs all in containers.
+	// InProcess runs some actions without a container; nil is mergefest's own helper.
 	InProcess InProcess
+	// ContainAll runs every action in a container.
+	ContainAll bool
 	// InProcessSlots is how many such actions run at once; 0 is four per processor, at least 8.
 	InProcessSlots int
 	// Runtime is the OCI runtime's path; empty looks for crun, then runc.
@@ -53,11 +55,13 @@ type InProcess interface {
 	// Run carries the process out. A failure of the action, as opposed to one of the engine, is an
 	// *ActionError.
 	Run(ctx context.Context, p Process) error
+	Close() error
 }
 
 // Process is what an in-process action sees of its container.
 type Process struct {
 	Args []string
+	Env  []string // "NAME=value"
 	// OutDir is the directory on the host that action.OutDir is in the container.
 	OutDir string
 	// ReadFile reads a file of the container: of a read-only mount or a secret. A file that isn't

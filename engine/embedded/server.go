@@ -190,6 +190,9 @@ func (s *Server) Close() error {
 		s.cancel()
 	}
 	var errs []error
+	if s.o.InProcess != nil {
+		errs = append(errs, s.o.InProcess.Close())
+	}
 	if s.exec != nil {
 		errs = append(errs, s.exec.close())
 	}

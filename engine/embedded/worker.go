@@ -151,6 +151,15 @@ func (o Options) withDefaults() (Options, error) {
 	if o.InProcessSlots == 0 {
 		o.InProcessSlots = max(8, 4*cpus)
 	}
+	if o.ContainAll {
+		o.InProcess = nil
+	} else if o.InProcess == nil {
+		h, err := newHelperActions()
+		if err != nil {
+			return o, err
+		}
+		o.InProcess = h
+	}
 	if o.CacheLimit == 0 {
 		st, err := disk.GetDiskStat(o.StateDir)
 		if err != nil {

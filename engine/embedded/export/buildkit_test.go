@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -56,7 +57,7 @@ func solve(t testing.TB, e *engine.Engine, s llb.State, dir string, attrs ...str
 		k, v, _ := strings.Cut(a, "=")
 		out.Attrs[k] = v
 	}
-	res, err := e.Solve(context.Background(), engine.Request{Definition: def, Output: out})
+	res, err := e.Solve(context.Background(), engine.Request{Definition: def, Output: out, Status: exportTime(t)})
 	if err != nil {
 		return export.Summary{}, err
 	}
@@ -65,6 +66,17 @@ func solve(t testing.TB, e *engine.Engine, s llb.State, dir string, attrs ...str
 		t.Fatalf("response: %v", res.Response)
 	}
 	return sum, nil
+}
+
+// exportTime logs how long the export itself took, without the solve.
+func exportTime(t testing.TB) func(*client.SolveStatus) {
+	return func(st *client.SolveStatus) {
+		for _, v := range st.Vertexes {
+			if strings.HasPrefix(v.Name, "exporting to ") && v.Started != nil && v.Completed != nil {
+				t.Logf("%s: %v", v.Name, v.Completed.Sub(*v.Started).Round(time.Millisecond))
+			}
+		}
+	}
 }
 
 func tree(t testing.TB, dir string) []string {

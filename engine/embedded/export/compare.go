@@ -101,11 +101,11 @@ func (r *run) compare(ctx context.Context, dirfd int, name string, n *node) (boo
 
 // openSource opens a file of a layer.
 func (r *run) openSource(ctx context.Context, n *node) (int, error) {
-	dir, err := n.from.open(ctx)
+	src, err := n.from.open(ctx)
 	if err != nil {
 		return -1, err
 	}
-	fd, err := openat(dir.fd, n.src, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
+	fd, err := openat(unix.AT_FDCWD, src.Dir+"/"+n.src, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return -1, &LayerError{Layer: n.from.ID, Path: n.src, Err: err}
 	}

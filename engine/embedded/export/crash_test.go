@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 		"another":   {"same/n=1", "fresh/p=1", "fresh/o=2", "kind/h=1", "ro/g=1", "edit=3"},
 	} {
 		for n := 0; ; n++ {
-			e := newEnv(t)
+			e := newFastEnv(t)
 			makeTree(t, mkdir(t, e.dest), "mine=1", "mine2=1", "dir/mine=1")
 			before := e.layer("a", a)
 			e.mustSync(before)
@@ -70,7 +70,7 @@ func TestKill(t *testing.T) {
 }
 
 func wantAfterKill(t *testing.T, e *env, c []string, replaced bool) []string {
-	alone := newEnv(t)
+	alone := newFastEnv(t)
 	alone.mustSync(alone.layer("c", c))
 	extra := []string{"mine=1"}
 	if !replaced && !slices.ContainsFunc(c, func(s string) bool { return strings.HasPrefix(s, "mine2") }) {
@@ -105,7 +105,7 @@ func TestKillTwice(t *testing.T) {
 	c := []string{"x=3", "new2/g=1", "k/g=1"}
 	for n := 0; n < 14; n++ {
 		for m := 0; m < 16; m++ {
-			e := newEnv(t)
+			e := newFastEnv(t)
 			e.mustSync(e.layer("a", a))
 			e.fault = killAt(n)
 			e.sync(e.layer("b", b))
@@ -124,7 +124,7 @@ func TestKillTwice(t *testing.T) {
 func TestFailure(t *testing.T) {
 	full := errors.New("no space")
 	for n := 0; ; n++ {
-		e := newEnv(t)
+		e := newFastEnv(t)
 		e.mustSync(e.layer("a", []string{"x=1", "d/y=1"}))
 		before := showTree(t, e.dest)
 		i, visible := 0, false
@@ -158,10 +158,10 @@ func TestRandom(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	e := newEnv(t)
+	e := newFastEnv(t)
 	for round := range 150 {
 		var layers []Layer
-		ref := mkdir(t, filepath.Join(t.TempDir(), "ref"))
+		ref := mkdir(t, filepath.Join(filepath.Dir(e.dest), fmt.Sprint("ref", round)))
 		for range rng.IntN(4) {
 			id := fmt.Sprint("l", rng.IntN(12)) // layers come back, with the same content
 			layers = append(layers, e.layer(id, randomLayer(rng)))

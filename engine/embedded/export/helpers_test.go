@@ -140,8 +140,19 @@ type env struct {
 	owner  *Owner
 }
 
-func newEnv(t testing.TB) *env {
-	dir := t.TempDir()
+func newEnv(t testing.TB) *env { return newEnvIn(t, t.TempDir()) }
+
+// newFastEnv is newEnv on a file system in memory where there is one, for tests of many exports.
+func newFastEnv(t testing.TB) *env {
+	dir, err := os.MkdirTemp("/dev/shm", "export-test-")
+	if err != nil {
+		return newEnv(t)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return newEnvIn(t, dir)
+}
+
+func newEnvIn(t testing.TB, dir string) *env {
 	e := &env{t: t, dest: filepath.Join(dir, "out"), state: filepath.Join(dir, "state"), layers: filepath.Join(dir, "layers")}
 	if err := os.MkdirAll(e.layers, 0o755); err != nil {
 		t.Fatal(err)

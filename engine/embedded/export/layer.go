@@ -66,34 +66,23 @@ type layer struct {
 
 	mu  sync.Mutex
 	src *Source
-	dir *opener
 	err error
 }
 
-// open opens the layer if it isn't open yet.
-func (l *layer) open(ctx context.Context) (*opener, error) {
+// open opens the layer if it isn't open yet. No file descriptor is kept: there may be more layers
+// than a process may have files.
+func (l *layer) open(ctx context.Context) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dir != nil || l.err != nil {
-		return l.dir, l.err
+	if l.src == nil && l.err == nil {
+		if l.src, l.err = l.Open(ctx); l.err != nil {
+			l.src, l.err = nil, &LayerError{Layer: l.ID, Err: l.err}
+		}
 	}
-	if l.src, l.err = l.Open(ctx); l.err != nil {
-		l.err = &LayerError{Layer: l.ID, Err: l.err}
-		return nil, l.err
-	}
-	fd, err := openat(unix.AT_FDCWD, l.src.Dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		l.err = &LayerError{Layer: l.ID, Err: err}
-		return nil, l.err
-	}
-	l.dir = &opener{fd: fd}
-	return l.dir, nil
+	return l.src, l.err
 }
 
 func (l *layer) close() error {
-	if l.dir != nil {
-		unix.Close(l.dir.fd)
-	}
 	if l.src != nil && l.src.Release != nil {
 		return l.src.Release()
 	}
@@ -105,13 +94,18 @@ func (l *layer) list(ctx context.Context) error {
 	if l.listed {
 		return nil
 	}
-	o, err := l.open(ctx)
+	src, err := l.open(ctx)
 	if err != nil {
 		return err
 	}
-	w := &walker{layer: l, dir: o, buf: make([]byte, 32<<10)}
-	if len(l.src.Below) > 0 {
-		if w.below, err = openView(l.src.Below); err != nil {
+	fd, err := openat(unix.AT_FDCWD, src.Dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return &LayerError{Layer: l.ID, Err: err}
+	}
+	defer unix.Close(fd)
+	w := &walker{layer: l, dir: &opener{fd: fd}, buf: make([]byte, 32<<10)}
+	if len(src.Below) > 0 {
+		if w.below, err = openView(src.Below); err != nil {
 			return &LayerError{Layer: l.ID, Err: err}
 		}
 		defer w.below.close()

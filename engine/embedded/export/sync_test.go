@@ -98,8 +98,8 @@ func TestTransitions(t *testing.T) {
 	}
 	for i, from := range results {
 		for j, to := range results {
-			e := newEnv(t)
-			alone := newEnv(t)
+			e := newFastEnv(t)
+			alone := newFastEnv(t)
 			alone.mustSync(alone.layer("to", to))
 			e.mustSync(e.layer("from", from))
 			e.mustSync(e.layer("to", to))
