@@ -29,7 +29,7 @@ out=$PWD/.cache/bin
 (cd e2e/stock && CGO_ENABLED=0 $GO build -o "$out/" github.com/moby/buildkit/cmd/buildkitd github.com/moby/buildkit/cmd/buildctl)
 CGO_ENABLED=0 $GO build -o "$out/mergefest" ./cmd/mergefest
 export MERGEFEST_BUILDKITD="$out/buildkitd" MERGEFEST_BUILDCTL="$out/buildctl" MERGEFEST_BIN="$out/mergefest"
-export MERGEFEST_LONG="${LONG:-}"
+export MERGEFEST_E2E=1 MERGEFEST_LONG="${LONG:-}"
 
 stage tests
 $GO test -timeout 40m ./...

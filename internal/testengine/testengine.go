@@ -50,8 +50,14 @@ func StartOptions(t testing.TB, o embedded.Options) *engine.Engine {
 	return open(t, engine.Options{StateDir: o.StateDir})
 }
 
-// Stock starts a stock buildkitd and connects to it. MERGEFEST_BUILDKITD is its path.
+// Stock starts a stock buildkitd and connects to it.
 func Stock(t testing.TB) *engine.Engine {
+	t.Helper()
+	return open(t, engine.Options{URL: StockAddress(t)})
+}
+
+// StockAddress starts a stock buildkitd and returns its address. MERGEFEST_BUILDKITD is its path.
+func StockAddress(t testing.TB) string {
 	t.Helper()
 	needRoot(t)
 	bin := os.Getenv("MERGEFEST_BUILDKITD")
@@ -76,7 +82,7 @@ func Stock(t testing.TB) *engine.Engine {
 	go func() { exited <- cmd.Wait() }()
 	t.Cleanup(func() { stopStock(t, cmd, exited, log.Name()) })
 	waitSocket(t, filepath.Join(dir, "s"), exited, log.Name())
-	return open(t, engine.Options{URL: addr})
+	return addr
 }
 
 func stopStock(t testing.TB, cmd *exec.Cmd, exited <-chan error, log string) {
