@@ -172,22 +172,6 @@ func TestIncremental(t *testing.T) {
 	}
 }
 
-func TestBadAttributes(t *testing.T) {
-	e := testengine.Start(t)
-	for _, c := range []struct{ attrs, want string }{
-		{"uid=1", "go together"},
-		{"uid=x", "uid="},
-		{"uid=-1 gid=-1", "negative"},
-		{"colour=red", "unknown"},
-		{"platform-split=maybe", "platform-split"},
-	} {
-		_, err := solve(t, e, files("f", "1"), t.TempDir(), strings.Fields(c.attrs)...)
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.attrs, err)
-		}
-	}
-}
-
 // A conflict reaches the client with the name of what is in the way.
 func TestConflictReachesClient(t *testing.T) {
 	e := testengine.Start(t)

@@ -159,7 +159,7 @@ func TestRandom(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	e := newFastEnv(t)
-	for round := range 150 {
+	for round := range 600 {
 		var layers []Layer
 		ref := mkdir(t, filepath.Join(filepath.Dir(e.dest), fmt.Sprint("ref", round)))
 		for range rng.IntN(4) {
