@@ -6,7 +6,7 @@ import "fmt"
 
 // checkSync lists where dependencies aren't met by the lockfile. npm would ask the registry for
 // what is missing; a build must not, so this says what a new lockfile is needed for.
-func (t *tree) checkSync(lock string, manifests map[string]*document) Errors {
+func (t *tree) checkSync(lock *document, manifests map[string]*document) Errors {
 	var errs Errors
 	seen := map[*node]bool{}
 	queue := []*node{t.root}
@@ -62,8 +62,8 @@ func (t *tree) problem(e *edge, local bool) string {
 	return fmt.Sprintf("Invalid: lock file's %s does not satisfy %s@%s", e.to.id(), e.name, t.spec(e))
 }
 
-func (t *tree) outOfSync(e *edge, msg, lock string, manifests map[string]*document) *Error {
-	out := &Error{Reason: OutOfSync, Package: e.name, Msg: msg, File: lock,
+func (t *tree) outOfSync(e *edge, msg string, lock *document, manifests map[string]*document) *Error {
+	out := &Error{Reason: OutOfSync, Package: e.name, Msg: msg,
 		Advice: "run npm install and commit the new lockfile"}
 	if e.from != t.root {
 		out.Msg += fmt.Sprintf(" (wanted by %s)", e.from.id())
@@ -73,7 +73,7 @@ func (t *tree) outOfSync(e *edge, msg, lock string, manifests map[string]*docume
 	}
 	doc := manifests[e.from.loc]
 	if doc == nil {
-		return out
+		return lock.errorIn(out, "packages", e.from.loc)
 	}
 	keys := map[depKind]string{prodDep: "dependencies", devDep: "devDependencies", peerDep: "peerDependencies",
 		optionalDep: "optionalDependencies", workspaceDep: "workspaces"}

@@ -3,7 +3,9 @@ package npm
 // What can be wrong with a project: one error type, and a list of all that were found.
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +29,7 @@ const (
 	BadConfig          Reason = "bad-config"          // .npmrc
 	NoManifest         Reason = "no-manifest"         // metadata that only the registry has
 	CaseCollision      Reason = "case-collision"      // two packages in one place, but for case
+	CredentialsInURL   Reason = "credentials-in-url"  // a password where it would be copied around
 	NeedsNetwork       Reason = "needs-network"       // planning would have to ask the registry
 )
 
@@ -67,7 +70,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors is everything that is wrong, in the order of the file or of the tree.
+// Errors is everything that was found wrong, by file and line.
 type Errors []*Error
 
 // Error has one line for each problem.
@@ -88,10 +91,13 @@ func (es Errors) Unwrap() []error {
 	return out
 }
 
-// err is nil for an empty list, so that it can be returned as an error.
+// err is nil for an empty list, so that it can be returned as an error. It sorts by file and line.
 func (es Errors) err() error {
 	if len(es) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	return es
 }

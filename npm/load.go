@@ -57,14 +57,13 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		t.link()
 	}
 	t.calcFlags()
-	lockName := a.lock.doc.file
-	if errs := append(t.checkOverrides(a.manifests[""]), t.checkSync(lockName, a.manifests)...); errs != nil {
-		return nil, errs
+	if err := append(t.checkOverrides(a.manifests[""]), t.checkSync(a.lock.doc, a.manifests)...).err(); err != nil {
+		return nil, err
 	}
 	t.prune()
-	errs, warnings := t.checkPlatform(a.opt.Platform, omit, o.Config.is("engine-strict"))
+	errs, warnings := t.checkPlatform(a.opt.Platform, omit, o.Config.is("engine-strict"), a.lock.doc)
 	if errs != nil {
-		return nil, errs
+		return nil, errs.err()
 	}
 	a.warnings = append(a.warnings, warnings...)
 	for _, n := range t.ordered() {

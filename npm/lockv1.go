@@ -24,7 +24,7 @@ func (l *lockfile) readV1(pkg object) error {
 	var errs Errors
 	l.readTree("", l.doc.top, []string{}, &errs)
 	if errs != nil {
-		return errs
+		return errs.err()
 	}
 	l.typeRequires()
 	return nil

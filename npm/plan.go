@@ -50,7 +50,7 @@ func (a *app) plan() (*Plan, error) {
 	set, more := a.setFiles(loose)
 	errs = append(errs, more...)
 	if errs != nil {
-		return nil, errs
+		return nil, errs.err()
 	}
 	p.Secrets = src.secrets
 	p.Scripts = a.listScripts()

@@ -128,7 +128,7 @@ func (p Platform) runs(pkg object) string {
 
 // checkPlatform marks what can't be installed as inert, and lists needed packages that refuse the
 // platform. Engines are a warning unless strict.
-func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool) (errs Errors, warnings []string) {
+func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
 	for _, n := range t.ordered() {
 		if n.isLink() {
 			continue
@@ -145,17 +145,17 @@ func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool) (errs Errors
 			continue
 		}
 		if why := p.suits(n.pkg); why != "" {
-			errs = append(errs, &Error{Reason: WrongPlatform, Package: n.id(),
+			errs = append(errs, lock.errorIn(&Error{Reason: WrongPlatform, Package: n.id(),
 				Msg:    fmt.Sprintf("needs %s, but the platform is %s", why, p),
-				Advice: "make it an optional dependency, or build for a platform that it supports"})
+				Advice: "make it an optional dependency, or build for a platform that it supports"}, "packages", n.loc))
 		}
 		why := p.runs(n.pkg)
 		if why == "" || n == t.root && obj(n.pkg, "devEngines") != nil {
 			continue
 		}
 		if strict {
-			errs = append(errs, &Error{Reason: WrongPlatform, Package: n.id(), Msg: "needs " + why,
-				Advice: "use such an engine, or unset engine-strict"})
+			errs = append(errs, lock.errorIn(&Error{Reason: WrongPlatform, Package: n.id(), Msg: "needs " + why,
+				Advice: "use such an engine, or unset engine-strict"}, "packages", n.loc))
 			continue
 		}
 		warnings = append(warnings, fmt.Sprintf("%s: needs %s", n.id(), why))

@@ -71,7 +71,7 @@ func (s *sources) find(n *node) (source, *Error) {
 		}
 		out.urls = []string{u}
 	case k.kind == specRemote:
-		urls, err := s.replaceHost(n.resolved)
+		urls, err := s.replaceHost(n.packageName(), n.resolved)
 		if err != nil {
 			return out, err
 		}
@@ -112,10 +112,17 @@ func (s *sources) fromRegistry(n *node) (string, *Error) {
 
 // replaceHost applies npm's replace-registry-host: a lockfile made with the default registry is
 // used with whichever is configured.
-func (s *sources) replaceHost(resolved string) ([]string, *Error) {
+func (s *sources) replaceHost(name, resolved string) ([]string, *Error) {
 	u, err := url.Parse(resolved)
 	if err != nil || u.Host == "" {
-		return nil, &Error{Reason: Malformed, Msg: fmt.Sprintf("%q is not a URL", redact(resolved))}
+		return nil, &Error{Reason: Malformed, Package: name, Msg: fmt.Sprintf("%q is not a URL", redact(resolved))}
+	}
+	if u.User != nil {
+		return nil, &Error{Reason: CredentialsInURL, Package: name, Msg: "its URL in the lockfile has a user name or a password: " + u.Redacted(),
+			Advice: "take it out of the URL and put it into .npmrc, as //" + u.Host + "/:_authToken or :_auth"}
+	}
+	if own, err := s.cfg.registry(name); err == nil && own != "" && sameHost(own, resolved) {
+		return []string{resolved}, nil // where its scope is configured to be
 	}
 	if _, ok := s.cfg.get("registry"); !ok {
 		return []string{resolved}, nil // it is what npm uses by default that replaces itself
@@ -149,10 +156,11 @@ func (s *sources) replaceHost(resolved string) ([]string, *Error) {
 		}
 		return []string{resolved}, nil
 	}
-	// Nobody told which registry is npm's default one. If the file isn't at the configured
-	// registry, it is where the lockfile says; the integrity holds for both.
-	if swapped := swapHost(u, base); swapped != resolved && strings.Contains(u.Path, "/-/") {
-		return []string{swapped, resolved}, nil
+	// Nobody told which registry is npm's default one. The one that most URLs of the lockfile show
+	// is taken for it: if the file isn't at the configured registry, it is where the lockfile
+	// says, and the integrity holds for both.
+	if s.fallback != "" && strings.HasPrefix(resolved, s.fallback) {
+		return []string{swapHost(u, base), resolved}, nil
 	}
 	return []string{resolved}, nil
 }
@@ -180,20 +188,9 @@ func (s *sources) credentials(n *node, out *source) *Error {
 		return asError(err)
 	}
 	for i, raw := range out.urls {
-		u, err := url.Parse(raw)
-		if err != nil {
-			return &Error{Reason: Malformed, Package: n.id(), Msg: "its URL can't be read"}
-		}
 		key, value, err := s.cfg.authorization(raw, registry)
 		if err != nil {
 			return asError(err)
-		}
-		if u.User != nil {
-			pass, _ := u.User.Password()
-			key = "//" + u.Host + u.Path
-			value = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pass))
-			u.User = nil
-			out.urls[i] = u.String()
 		}
 		if value != "" {
 			out.urls = out.urls[i : i+1]

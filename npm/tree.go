@@ -165,7 +165,7 @@ func buildTree(l *lockfile, manifests map[string]*document, workspaces map[strin
 		t.nodes[loc] = &node{loc: loc, name: nameOf(loc), pkg: to.pkg, link: target, target: to, locked: true}
 	}
 	if errs != nil {
-		return nil, errs
+		return nil, errs.err()
 	}
 	t.connect()
 	return t, nil
