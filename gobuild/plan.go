@@ -299,6 +299,7 @@ func merge(parts []*planner) (*Plan, error) {
 		maps.Copy(nodes, p.nodes)
 		maps.Copy(out.Locals, p.locals)
 		maps.Copy(out.Secrets, p.fetch.Secrets())
+		maps.Copy(out.Secrets, p.tc.Secrets)
 		roots = append(roots, p.roots...)
 	}
 	var err error

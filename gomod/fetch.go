@@ -10,28 +10,24 @@ import (
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/internal/goproxy"
 )
 
 // Fetcher makes fetch nodes. It is safe for concurrent use.
 type Fetcher struct {
 	env     Env
-	proxies proxies
+	proxies *goproxy.List
 	sums    *Sums
 }
 
 // NewFetcher makes a Fetcher for the modules of sums. A GOPROXY that can't be used is reported by
 // the first node that needs it, because a build without modules needs none.
 func NewFetcher(env Env, sums *Sums) *Fetcher {
-	return &Fetcher{env: env, proxies: parseProxies(env.GOPROXY), sums: sums}
+	return &Fetcher{env: env, proxies: goproxy.Parse(env.GOPROXY), sums: sums}
 }
 
 // Secrets are the values of the secrets that nodes name: complete Authorization headers.
-func (f *Fetcher) Secrets() map[string][]byte {
-	if f.proxies.auth == "" {
-		return nil
-	}
-	return map[string][]byte{f.proxies.auth: f.proxies.secret}
-}
+func (f *Fetcher) Secrets() map[string][]byte { return f.proxies.Secrets() }
 
 // Dir is where the output of m's node has its extracted files: "<escaped module>@<version>".
 func Dir(m module.Version) (string, error) {
@@ -71,7 +67,7 @@ func (f *Fetcher) Module(m module.Version) (graph.Node, error) {
 	if err != nil {
 		return graph.Node{}, err
 	}
-	urls, err := f.proxies.forModule(m, f.env.GONOPROXY)
+	urls, err := f.proxies.For(m, f.env.GONOPROXY)
 	if err != nil {
 		return graph.Node{}, err
 	}
@@ -88,7 +84,7 @@ func (f *Fetcher) Module(m module.Version) (graph.Node, error) {
 		return graph.Node{}, err
 	}
 	return graph.Node{ID: FetchID(m), Action: &graph.Fetch{Fetch: action.Fetch{
-		Items: []action.Item{ZipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies.auth, dir), mod},
+		Items: []action.Item{ZipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies.Auth(), dir), mod},
 		Files: []action.File{infoFile(cache, version, m), {Path: cache + version + ".ziphash", Text: zip}},
 	}}}, nil
 }
@@ -117,7 +113,7 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 	if f.sums.Mod(m) == "" {
 		return action.Item{}, f.missing(m, "/go.mod")
 	}
-	urls, err := f.proxies.forModule(m, f.env.GONOPROXY)
+	urls, err := f.proxies.For(m, f.env.GONOPROXY)
 	if err != nil {
 		return action.Item{}, err
 	}
@@ -133,7 +129,7 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 		Name:      m.String() + "/go.mod",
 		URLs:      suffixed(urls, version+".mod"),
 		Integrity: f.sums.mod[m],
-		Auth:      f.proxies.auth,
+		Auth:      f.proxies.Auth(),
 		Dests:     []string{cache + version + ".mod"},
 	}, nil
 }

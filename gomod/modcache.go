@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"go/version"
 	"io/fs"
 	"path"
 	"slices"
@@ -12,7 +13,6 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
-	"golang.org/x/mod/semver"
 
 	"github.com/mergefest/mergefest/graph"
 )
@@ -197,7 +197,7 @@ func (p *Project) choose(replaced []*modfile.Replace) error {
 					Msg: fmt.Sprintf("missing go.sum entry for %s", v), Hint: "to add it: go mod tidy"})
 			}
 		}
-		if m.Go == "" || semver.Compare("v"+m.Go, "v1.17") < 0 {
+		if m.Go == "" || version.Compare("go"+m.Go, "go1.17") < 0 {
 			for _, v := range modules(p.Sums.zip) {
 				zips[v] = true
 			}

@@ -162,7 +162,7 @@ func (s *Store) find(ctx context.Context, key indexKey) (digest.Digest, bool) {
 	return e.Digest, s.complete(ctx, e.Digest)
 }
 
-// remember writes an entry, so that a reader sees all of it or none.
+// remember writes an entry.
 func (s *Store) remember(e indexEntry) error {
 	name, err := s.indexFile(e.Key)
 	if err != nil {
@@ -175,12 +175,17 @@ func (s *Store) remember(e indexEntry) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
+	return writeWhole(name, js)
+}
+
+// writeWhole replaces a file, so that a reader sees all of the old one or all of the new one.
+func writeWhole(name string, data []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(js); err != nil {
+	if _, err := tmp.Write(data); err != nil {
 		tmp.Close()
 		return err
 	}

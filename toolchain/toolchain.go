@@ -23,6 +23,8 @@ type Go struct {
 	Node graph.Node
 	// Root is GOROOT's path inside the node's output, relative: ".".
 	Root string
+	// Secrets are the values of the secrets that Node names.
+	Secrets map[string][]byte
 }
 
 // ToolDir is the directory of the compiler and its kin, relative to GOROOT.
