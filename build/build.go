@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/moby/buildkit/session/secrets"
@@ -94,6 +95,7 @@ func (b *building) run(ctx context.Context) error {
 		Nodes:  b.planned.Graph.Nodes(),
 		NodeOf: nodeOf(plan),
 		Chain:  b.planned.Graph.Chain,
+		Begun:  time.Now(),
 	})
 	b.display.Attach(b.tracker)
 	err = b.solve(ctx, plan)

@@ -2,18 +2,17 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/errdefs"
 	digest "github.com/opencontainers/go-digest"
-	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mergefest/mergefest/internal/helperbin"
+	"github.com/mergefest/mergefest/toolchain"
 )
 
 // importsDir is the store's directory. Its layout is that of an OCI image layout's blobs.
@@ -21,22 +20,20 @@ func importsDir(stateDir string) string { return filepath.Join(stateDir, "import
 
 // openImports opens the store and puts the helper for a platform into it, if it isn't there yet.
 func openImports(ctx context.Context, stateDir, platform string) (content.Store, map[string]digest.Digest, error) {
-	store, err := local.NewStore(importsDir(stateDir))
-	if err != nil {
-		return nil, nil, fmt.Errorf("the store of imports: %w", err)
-	}
+	dir := importsDir(stateDir)
 	img, err := helperbin.ImageOf(platform)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := addHelper(ctx, store, img); err != nil {
-		return nil, nil, fmt.Errorf("the store of imports %s: %w", importsDir(stateDir), err)
+	store := toolchain.OpenStore(dir).Content()
+	if err := addHelper(ctx, store, dir, img); err != nil {
+		return nil, nil, fmt.Errorf("the store of imports %s: %w", dir, err)
 	}
 	return store, map[string]digest.Digest{platform: img.Manifest.Descriptor.Digest}, nil
 }
 
 // addHelper writes the manifest last, so that one that is there is complete.
-func addHelper(ctx context.Context, store content.Store, img *helperbin.Image) error {
+func addHelper(ctx context.Context, store content.Store, dir string, img *helperbin.Image) error {
 	_, err := store.Info(ctx, img.Manifest.Descriptor.Digest)
 	if err == nil || !errdefs.IsNotFound(err) {
 		return err
@@ -46,12 +43,35 @@ func addHelper(ctx context.Context, store content.Store, img *helperbin.Image) e
 		return err
 	}
 	for _, b := range []struct {
-		desc ocispecs.Descriptor
-		data []byte
-	}{{img.Layer, layer}, {img.Config.Descriptor, img.Config.Data}, {img.Manifest.Descriptor, img.Manifest.Data}} {
-		if err := content.WriteBlob(ctx, store, "mergefest-"+b.desc.Digest.String(), bytes.NewReader(b.data), b.desc); err != nil {
+		digest digest.Digest
+		data   []byte
+	}{{img.Layer.Digest, layer}, {img.Config.Descriptor.Digest, img.Config.Data}, {img.Manifest.Descriptor.Digest, img.Manifest.Data}} {
+		if err := writeBlob(filepath.Join(dir, "blobs", b.digest.Algorithm().String()), b.digest.Encoded(), b.data); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeBlob makes a file appear whole; several processes may write the same one at once.
+func writeBlob(dir, name string, data []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp.Name(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), filepath.Join(dir, name))
 }

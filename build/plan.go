@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -186,12 +187,33 @@ func join(dir string, parts []*part) (*Planned, error) {
 		}
 		out.Notes = append(out.Notes, p.notes...)
 	}
-	g, err := graph.New(nodes, roots)
+	g, err := graph.New(nodes, byPlatform(roots))
 	if err != nil {
 		return nil, err
 	}
 	out.Graph = g.Reachable()
 	return out, nil
+}
+
+// byPlatform gives the results of each platform a directory of their own, "linux_arm64", if there
+// are several.
+func byPlatform(roots []graph.Root) []graph.Root {
+	platforms := map[string]bool{}
+	for _, r := range roots {
+		if r.Platform != "" {
+			platforms[r.Platform] = true
+		}
+	}
+	if len(platforms) < 2 {
+		return roots
+	}
+	roots = slices.Clone(roots)
+	for i, r := range roots {
+		if r.Platform != "" {
+			roots[i].Dest = path.Join(strings.ReplaceAll(r.Platform, "/", "_"), r.Dest)
+		}
+	}
+	return roots
 }
 
 // nameLocal registers a local directory and returns its name in the joined graph.

@@ -28,6 +28,11 @@ type Config struct {
 	PathMap func(string) string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Begun is when the build began, by the engine's clock as far as it is known. The engine tells
+	// of what it did before, too, as long as another build needs it: work that had ended by then
+	// was another build's, and to this one its result was there. Zero takes everything for this
+	// build's.
+	Begun time.Time
 }
 
 // Tracker folds the status streams of any number of concurrent solves into the states of a
@@ -210,6 +215,7 @@ func (t *Tracker) update(solve int, s *client.SolveStatus) {
 			r := run{start: *cv.Started, seen: now, cached: cv.Cached, err: cv.Error}
 			if cv.Completed != nil {
 				r.end = *cv.Completed
+				r.cached = r.cached || r.end.Before(t.cfg.Begun) && r.err == ""
 			}
 			v.add(solve, r)
 			changed[v] = struct{}{}

@@ -347,3 +347,28 @@ func TestConcurrentSolves(t *testing.T) {
 		t.Errorf("totals %+v, want %+v", got, want)
 	}
 }
+
+func TestWorkOfAnEarlierBuildIsCached(t *testing.T) {
+	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(s int) *time.Time { v := begun.Add(time.Duration(s) * time.Second); return &v }
+	id := graph.ID{Ecosystem: "go", Kind: "compile", Package: "p"}
+	for _, c := range []struct {
+		name       string
+		start, end *time.Time
+		want       State
+	}{
+		{"ended before", at(-9), at(-1), Cached},
+		{"shared with another build", at(-9), at(1), Executed},
+		{"ours", at(1), at(2), Executed},
+	} {
+		tr := NewTracker(Config{
+			Nodes:  []graph.Node{{ID: id, Action: &graph.Run{}}},
+			NodeOf: func(digest.Digest) ([]graph.ID, bool) { return []graph.ID{id}, true },
+			Begun:  begun,
+		})
+		tr.Solve()(&client.SolveStatus{Vertexes: []*client.Vertex{{Digest: "sha256:1", Inputs: []digest.Digest{"sha256:0"}, Started: c.start, Completed: c.end}}})
+		if got, _ := tr.State(id); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
