@@ -113,6 +113,8 @@ func New(s Settings, opt Options) (*Fetcher, error) {
 		// must not make us unpack it before its digest is computed.
 		DisableCompression: true,
 		ReadBufferSize:     64 << 10,
+		// Without pings a dead HTTP/2 connection would be used again by every attempt.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: opt.Stall / 2, PingTimeout: opt.Stall / 2},
 	}
 	return &Fetcher{
 		opt:    opt,
@@ -141,14 +143,19 @@ func pool(pem string) (*x509.CertPool, error) {
 
 const maxRedirects = 10
 
+// redirectError is a redirect that isn't followed.
+type redirectError struct{ reason string }
+
+func (e *redirectError) Error() string { return e.reason }
+
 // checkRedirect keeps credentials to the host that they are for. Package net/http would hand them
 // to subdomains.
 func checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return &redirectError{fmt.Sprintf("more than %d redirects", maxRedirects)}
 	}
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
-		return fmt.Errorf("a redirect to the scheme %q", r.URL.Scheme)
+		return &redirectError{fmt.Sprintf("a redirect to the scheme %q", r.URL.Scheme)}
 	}
 	first := via[0].URL
 	for _, u := range append([]*http.Request{r}, via[1:]...) {

@@ -4,6 +4,7 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash"
@@ -239,8 +240,11 @@ func networkError(ctx context.Context, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("the response is truncated: %w", err)
 	}
-	if text := err.Error(); strings.Contains(text, "x509:") || strings.Contains(text, "unsupported protocol scheme") ||
-		strings.Contains(text, "redirect") {
+	var (
+		cert *tls.CertificateVerificationError
+		re   *redirectError
+	)
+	if errors.As(err, &cert) || errors.As(err, &re) {
 		return err // will not get better
 	}
 	return &retryable{err: err}
@@ -252,6 +256,8 @@ func statusError(resp *http.Response) error {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
 		e.Text = strings.ToValidUTF8(strings.Join(strings.Fields(string(text)), " "), "")
 	}
+	// A body that was read to its end leaves the connection for the next request.
+	io.CopyN(io.Discard, resp.Body, 16<<10)
 	switch resp.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 	default:

@@ -3,6 +3,7 @@
 package fetch
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -78,11 +79,12 @@ func hint(err error, auth string) string {
 	if errors.As(err, &st) {
 		return statusHint(st.Code, auth)
 	}
+	var cert *tls.CertificateVerificationError
 	text := err.Error()
 	switch {
 	case errors.Is(err, ErrStalled):
 		return "check the network, or the server's health, and try again"
-	case strings.Contains(text, "x509:"):
+	case errors.As(err, &cert):
 		return "if the connection is inspected by a proxy of your site, add its certificate authority to the system's or name it in SSL_CERT_FILE"
 	case strings.Contains(text, "no such host"), strings.Contains(text, "connection refused"), strings.Contains(text, "network is unreachable"):
 		return "check the network and the proxy settings (HTTPS_PROXY, NO_PROXY)"

@@ -12,12 +12,15 @@ import (
 	"syscall"
 )
 
-// move renames, or copies where the two places are different mounts. A copied original stays where
-// it is: it belongs to the container's file system, which is dropped.
+// move renames, or copies where the two places are different mounts or the destination is a
+// directory with something in it. A copied original stays where it is: it belongs to the
+// container's file system, which is dropped.
 func move(from, to string) error {
 	err := os.Rename(from, to)
-	if errors.Is(err, syscall.EXDEV) || errors.Is(err, syscall.EBUSY) {
-		return copyTree(from, to)
+	for _, e := range []error{syscall.EXDEV, syscall.EBUSY, syscall.ENOTEMPTY, syscall.EEXIST} {
+		if errors.Is(err, e) {
+			return copyTree(from, to)
+		}
 	}
 	return err
 }

@@ -2,18 +2,14 @@ package run
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/mergefest/mergefest/graph/action"
 	"github.com/mergefest/mergefest/internal/helper/place"
@@ -167,6 +163,18 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestMerge delivers a directory to where the commands have written already: all of the output.
+func TestMerge(t *testing.T) {
+	b := newBench(t)
+	err := b.do(t, action.Run{
+		Tasks:   []action.Task{b.task("t", "mkdir -p $TMP/tree/d $OUT/d; echo a > $TMP/tree/d/a; echo b > $OUT/d/b")},
+		Outputs: []action.Output{{Path: ".", From: b.tmp + "/tree"}},
+	})
+	if err != nil || b.out(t, "d/a") != "a\n" || b.out(t, "d/b") != "b\n" {
+		t.Error(err)
+	}
+}
+
 func TestOutputs(t *testing.T) {
 	for _, o := range []action.Output{{Path: "lib/a"}, {Path: "b", From: "/no/such/place"}} {
 		b := newBench(t)
@@ -263,178 +271,5 @@ func TestFailureStopsOthers(t *testing.T) {
 }
 
 // TestConsole has two tasks print at once: lines stay whole, a long output is shown early.
-func TestConsole(t *testing.T) {
-	b := newBench(t)
-	script := `i=0; while [ $i -lt 3000 ]; do printf '%s' 'NAME ----------'; printf '%s\n' '--------------------'; i=$((i+1)); done`
-	var tasks []action.Task
-	for _, n := range []string{"aa", "bb"} {
-		tasks = append(tasks, b.task(n, strings.ReplaceAll(script, "NAME", n)))
-	}
-	if err := b.do(t, action.Run{Tasks: tasks}); err != nil {
-		t.Fatal(err)
-	}
-	counts := map[string]int{}
-	for line := range strings.Lines(b.console.String()) {
-		counts[line]++
-	}
-	for _, n := range []string{"aa", "bb"} {
-		if got := counts[n+" ------------------------------\n"]; got != 3000 {
-			t.Errorf("%d whole lines of %s", got, n)
-		}
-		if counts["# "+n+"\n"] != 1 {
-			t.Errorf("the output of %s is not labelled once", n)
-		}
-	}
-}
-
-func TestLiveOutput(t *testing.T) {
-	b := newBench(t)
-	done := make(chan error, 1)
-	go func() {
-		done <- b.do(t, action.Run{Tasks: []action.Task{b.task("t", "echo early; read x < $TMP/fifo; echo late")}})
-	}()
-	if err := syscall.Mkfifo(b.tmp+"/fifo", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for b.console.String() != "early\n" {
-		if time.Now().After(deadline) {
-			t.Fatalf("the console has %q", b.console.String())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	os.WriteFile(b.tmp+"/fifo", []byte("go\n"), 0)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if got := b.console.String(); got != "early\nlate\n" {
-		t.Errorf("the console has %q", got)
-	}
-}
-
-func TestCancelKillsDescendants(t *testing.T) {
-	b := newBench(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- Do(ctx, &Doc{Run: action.Run{Tasks: []action.Task{b.task("t", "sleep 1000 & echo $! > $OUT/pid; wait")}}}, b.Env)
-	}()
-	pid := 0
-	for range 500 {
-		data, _ := os.ReadFile(b.OutDir + "/pid")
-		if n, _ := fmt.Sscan(string(data), &pid); n == 1 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if pid == 0 {
-		t.Fatal("the command did not start")
-	}
-	start := time.Now()
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("no error")
-	}
-	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("it took %v", d)
-	}
-	waitGone(t, pid)
-}
-
 // TestBackground leaves a process behind that holds the output open.
-func TestBackground(t *testing.T) {
-	b := newBench(t)
-	start := time.Now()
-	if err := b.do(t, action.Run{Tasks: []action.Task{b.task("t", "sleep 1000 & echo $! > $OUT/pid")}}); err != nil {
-		t.Error(err)
-	}
-	if d := time.Since(start); d > grace+3*time.Second {
-		t.Errorf("it took %v", d)
-	}
-	var pid int
-	fmt.Sscan(b.out(t, "pid"), &pid)
-	waitGone(t, pid)
-}
-
-func waitGone(t *testing.T, pid int) {
-	t.Helper()
-	for range 300 {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("process %d lives on", pid)
-}
-
 // TestAppend compares with the toolchain's own pack.
-func TestAppend(t *testing.T) {
-	dir := t.TempDir()
-	files := map[string]string{"a.o": "odd", "even.o": "even", "a_name_longer_than_sixteen.o": "x", "empty.o": ""}
-	var names []string
-	for name, body := range files {
-		p := filepath.Join(dir, name)
-		if err := os.WriteFile(p, []byte(body), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, p)
-	}
-	ours, theirs := filepath.Join(dir, "ours.a"), filepath.Join(dir, "theirs.a")
-	for i := range names {
-		if err := builtin(action.Command{Args: []string{"@append", ours, names[i]}, Dir: "/"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.Command("go", append([]string{"tool", "pack", "r", theirs}, names...)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	a, _ := os.ReadFile(ours)
-	b, _ := os.ReadFile(theirs)
-	if len(a) == 0 || !bytes.Equal(a, b) {
-		t.Errorf("ours:\n%q\ntheirs:\n%q", a, b)
-	}
-
-	bad := filepath.Join(dir, "bad.a")
-	for content, want := range map[string]string{"no archive": "not an archive", "!<arch>\nx": "odd length"} {
-		os.WriteFile(bad, []byte(content), 0o644)
-		if err := appendArchive(bad, names[:1]); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-	if err := appendArchive(ours, []string{dir}); err == nil {
-		t.Error("a directory was appended")
-	}
-}
-
-func TestCopy(t *testing.T) {
-	dir := t.TempDir()
-	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "to", "dst")
-	os.MkdirAll(src+"/d", 0o755)
-	os.WriteFile(src+"/d/f", []byte("x"), 0o640)
-	os.WriteFile(src+"/x", []byte("x"), 0o755)
-	os.Symlink("d/f", src+"/l")
-	for range 2 { // the second time over what is there
-		if err := builtin(action.Command{Args: []string{"@copy", "src", "to/dst"}, Dir: dir}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for p, want := range map[string]fs.FileMode{"d": fs.ModeDir | 0o755, "d/f": 0o640, "x": 0o755, "l": fs.ModeSymlink | 0o777} {
-		if fi, err := os.Lstat(filepath.Join(dst, p)); err != nil || fi.Mode() != want {
-			t.Errorf("%s: %v, %v", p, fi, err)
-		}
-	}
-	syscall.Mkfifo(src+"/fifo", 0o600)
-	if err := copyTree(src, dst); err == nil || !strings.Contains(err.Error(), "neither file") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestHeader(t *testing.T) {
-	if got, want := header("t", []string{"a", "b c", "it's", ""}), "# t\n$ a 'b c' 'it'\\''s' ''\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got := header("t", strings.Fields(strings.Repeat("argument ", 1000))); len(got) > maxHeader+100 || !strings.Contains(got, "more arguments)") {
-		t.Errorf("a header of %d bytes", len(got))
-	}
-}
