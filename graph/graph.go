@@ -18,6 +18,7 @@ type Graph struct {
 	inputs     [][]int // of each node, in the order of Action.Inputs, without repetitions
 	dependents [][]int // the reverse, ascending
 	order      []int   // topological
+	ranks      []int   // the place of each node in order
 
 	digests func() []string
 }

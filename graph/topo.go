@@ -25,6 +25,10 @@ func (g *Graph) sort() error {
 		}
 	}
 	if len(g.order) == len(g.nodes) {
+		g.ranks = make([]int, len(g.nodes))
+		for at, n := range g.order {
+			g.ranks[n] = at
+		}
 		return nil
 	}
 	return &CycleError{IDs: g.ids(cycle(g.inputs, waits))}
