@@ -30,6 +30,7 @@ const (
 	NoManifest         Reason = "no-manifest"         // metadata that only the registry has
 	CaseCollision      Reason = "case-collision"      // two packages in one place, but for case
 	CredentialsInURL   Reason = "credentials-in-url"  // a password where it would be copied around
+	NoRuntime          Reason = "no-runtime"          // scripts are to run, but there is no Node.js
 	NeedsNetwork       Reason = "needs-network"       // planning would have to ask the registry
 )
 

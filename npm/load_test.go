@@ -40,6 +40,7 @@ type caseOptions struct {
 	Unsafe   bool   // AllowMissingIntegrity
 	Dir      string
 	Scripts  ScriptPolicy
+	Runtime  bool
 	Facts    map[string]json.RawMessage // "name@version" to a manifest
 }
 
@@ -103,6 +104,10 @@ func planText(fsys fs.FS, co caseOptions) (text, kind string) {
 		co.Platform = Platform{OS: "linux", CPU: "x64", Libc: "glibc"}
 	}
 	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, Scripts: co.Scripts}
+	if co.Runtime {
+		o.Runtime = &Runtime{Platform: "linux/amd64", Node: graph.Node{ID: graph.ID{Ecosystem: "npm", Kind: "runtime", Package: "node"},
+			Action: &graph.Image{Ref: "registry.example.com/node:20"}}}
+	}
 	if co.Facts != nil {
 		o.Facts = factsMap(co.Facts)
 	}
@@ -138,6 +143,20 @@ func describe(p *Plan) string {
 			for _, f := range a.Files {
 				fmt.Fprintf(&b, "  link %s -> %s if %s\n", f.Path, f.Link, f.If)
 			}
+		case *graph.Run:
+			fmt.Fprintf(&b, "run %s network=%v\n", n.ID, a.Network)
+			for _, c := range a.Tasks[0].Commands {
+				fmt.Fprintf(&b, "  in %s: %q\n", c.Dir, c.Args)
+			}
+			for _, o := range a.Outputs {
+				fmt.Fprintf(&b, "  gives %s optional=%v\n", o.Path, o.Optional)
+			}
+		case *graph.Merge:
+			fmt.Fprintf(&b, "merge %s:", n.ID.Kind)
+			for _, in := range a.Parts {
+				fmt.Fprintf(&b, " %s/%s", in.From.Kind, in.From.Package)
+			}
+			b.WriteByte('\n')
 		case *graph.Write:
 			for _, f := range a.Files {
 				if f.Link != "" {

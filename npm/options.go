@@ -23,6 +23,8 @@ type Options struct {
 	// AllowMissingIntegrity downloads what the lockfile has no integrity for without a check.
 	AllowMissingIntegrity bool
 	Scripts               ScriptPolicy
+	// Runtime is where install scripts run. It is needed if the policy lets any run.
+	Runtime *Runtime
 	// Facts answers what the files don't say. Only lockfiles of version 1 need it.
 	Facts Facts
 }
@@ -52,6 +54,8 @@ type ScriptPolicy struct {
 	Only []string
 	// Network lists the packages whose scripts get a network.
 	Network []string
+	// NetworkFlag is how a user allows it, for messages of failing scripts: "--npm-network".
+	NetworkFlag string
 }
 
 // Script is a package that wants to run something when it is installed.

@@ -67,7 +67,7 @@ func compareWithNpm(t *testing.T, src string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := Load(t.Context(), os.DirFS(src), Options{Config: cfg, Platform: hostPlatform(t), Facts: &RegistryFacts{}})
+	plan, err := Load(t.Context(), os.DirFS(src), Options{Config: cfg, Platform: hostPlatform(t), Facts: &RegistryFacts{}, Scripts: ScriptPolicy{None: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type tarball struct {
 	name, version string
 	src           source
 	places        []*carried
+	scripted      bool // its scripts run: then it has one place
 }
 
 func (a *app) plan() (*Plan, error) {
@@ -45,7 +46,11 @@ func (a *app) plan() (*Plan, error) {
 	}
 	src := newSources(a.opt.Config, a.lock, a.opt.AllowMissingIntegrity)
 	carriers, loose, errs := a.carriers()
-	fetches, more := a.fetches(src, carriers)
+	wanted := a.wanted()
+	if len(wanted) > 0 && a.opt.Runtime == nil {
+		errs = append(errs, a.noRuntime(wanted))
+	}
+	fetches, more := a.fetches(src, carriers, wanted)
 	errs = append(errs, more...)
 	set, more := a.setFiles(loose)
 	errs = append(errs, more...)
@@ -56,13 +61,8 @@ func (a *app) plan() (*Plan, error) {
 	p.Scripts = a.listScripts()
 
 	merge := &graph.Merge{}
-	for _, f := range fetches {
-		n, err := f.node()
-		if err != nil {
-			return nil, err
-		}
-		p.Nodes = append(p.Nodes, n)
-		merge.Parts = append(merge.Parts, graph.Input{From: n.ID})
+	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
+		return nil, err
 	}
 	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.dir}
 	if len(set) > 0 {
@@ -75,6 +75,51 @@ func (a *app) plan() (*Plan, error) {
 	p.Root = graph.Root{Name: path.Join(a.dir, "node_modules"), From: id, Dest: a.dir}
 	sort.Slice(p.Nodes, func(i, j int) bool { return p.Nodes[i].ID.Compare(p.Nodes[j].ID) < 0 })
 	return p, nil
+}
+
+// addPackages adds what fetches the packages, and what runs their scripts. A package whose scripts
+// ran is taken from there alone, so that what they deleted is gone.
+func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wanted map[*node][]*node) error {
+	s := &scripts{
+		app: a, fetched: map[*node]graph.ID{}, files: map[*node]*carried{},
+		wanted: wanted, done: map[*node]*graph.ID{}, made: map[graph.ID]bool{},
+	}
+	for _, f := range fetches {
+		n, err := f.node()
+		if err != nil {
+			return err
+		}
+		p.Nodes = append(p.Nodes, n)
+		for _, c := range f.places {
+			s.fetched[c.node], s.files[c.node] = n.ID, c
+		}
+	}
+	for _, f := range fetches {
+		id := s.fetched[f.places[0].node]
+		if f.scripted {
+			var err error
+			if id, err = s.node(f.places[0].node); err != nil {
+				return err
+			}
+		}
+		merge.Parts = append(merge.Parts, graph.Input{From: id})
+	}
+	if len(s.nodes) > 0 {
+		p.Nodes = append(append(p.Nodes, s.nodes...), a.opt.Runtime.Node)
+	}
+	return nil
+}
+
+func (a *app) noRuntime(wanted map[*node][]*node) *Error {
+	var names []string
+	for _, list := range wanted {
+		for _, n := range list {
+			names = append(names, n.packageName())
+		}
+	}
+	return &Error{Reason: NoRuntime, File: a.lock.doc.file,
+		Msg:    "there is no Node.js to run the install scripts of " + strings.Join(sortedUnique(names), ", "),
+		Advice: "install Node.js or name an image, or switch install scripts off"}
 }
 
 // carriers finds what each tarball brings: itself, what it bundles, and the links to their
@@ -136,7 +181,7 @@ func (a *app) exists(name string) bool {
 }
 
 // fetches groups the places of each tarball, shallow ones first, then by name.
-func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*tarball, Errors) {
+func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node) ([]*tarball, Errors) {
 	var errs Errors
 	groups := map[string]*tarball{}
 	var order []*tarball
@@ -155,6 +200,10 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried) ([]*tarball, Er
 		}
 		f := &tarball{name: n.packageName(), version: n.version(), src: s}
 		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.integrity, s.auth})
+		if wanted[n] != nil {
+			f.scripted = true
+			key += n.loc
+		}
 		if g := groups[key]; g != nil {
 			f = g
 		} else {
