@@ -4,11 +4,13 @@ package build
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/mergefest/mergefest/gobuild"
+	"github.com/mergefest/mergefest/gomod"
 	"github.com/mergefest/mergefest/toolchain"
 )
 
@@ -67,11 +69,16 @@ func exists(file string) bool {
 }
 
 func planGo(ctx context.Context, o Options, t target, dir string) (*part, error) {
+	if o.GoModCache {
+		return planModCache(ctx, o, dir)
+	}
 	patterns := o.Patterns
 	if dir != o.Dir {
 		patterns = []string{"./..."}
 	}
-	tc, err := goToolchain(ctx, o, t, dir)
+	tc, err := toolchain.OpenStore(importsDir(t.stateDir)).Go(ctx, toolchain.Options{
+		Dir: dir, Env: o.Env, Platform: t.platform, Provider: toolchain.Provider(o.GoToolchain),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -82,14 +89,28 @@ func planGo(ctx context.Context, o Options, t target, dir string) (*part, error)
 	if err != nil {
 		return nil, err
 	}
-	return &part{nodes: p.Graph.Nodes(), roots: p.Graph.Roots(), locals: p.Locals, secrets: p.Secrets}, nil
+	secrets := maps.Clone(p.Secrets)
+	maps.Copy(secrets, tc.Secrets)
+	return &part{nodes: p.Graph.Nodes(), roots: p.Graph.Roots(), locals: p.Locals, secrets: secrets}, nil
 }
 
-// goToolchain imports the toolchain that the go command chooses in a directory.
-func goToolchain(ctx context.Context, o Options, t target, dir string) (*toolchain.Go, error) {
-	env, err := gobuild.HostLoader{}.GoEnv(ctx, dir, o.Env, []string{"GOROOT", "GOVERSION"})
+// planModCache plans the download of every module of the project that holds dir.
+func planModCache(ctx context.Context, o Options, dir string) (*part, error) {
+	env, err := gobuild.HostLoader{}.GoEnv(ctx, dir, o.environ(), []string{"GOMOD", "GOWORK", "GOPROXY", "GONOPROXY"})
 	if err != nil {
 		return nil, err
 	}
-	return toolchain.OpenStore(importsDir(t.stateDir)).Host(ctx, env["GOROOT"], env["GOVERSION"], t.platform)
+	top := filepath.Dir(env["GOMOD"])
+	if w := env["GOWORK"]; w != "" && w != "off" {
+		top = filepath.Dir(w)
+	}
+	project, err := gomod.Parse(os.DirFS(top))
+	if err != nil {
+		return nil, err
+	}
+	g, secrets, err := project.Graph(gomod.Env{GOPROXY: env["GOPROXY"], GONOPROXY: env["GONOPROXY"]})
+	if err != nil {
+		return nil, err
+	}
+	return &part{nodes: g.Nodes(), roots: g.Roots(), secrets: secrets}, nil
 }

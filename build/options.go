@@ -25,6 +25,12 @@ type Options struct {
 	Granularity string
 	// Go holds the go command's build flags.
 	Go gobuild.Flags
+	// GoToolchain says where Go's compiler comes from: "" (the host's if it runs on the engine, else
+	// the module proxy's), "host" or "proxy".
+	GoToolchain string
+	// GoModCache delivers the module cache of a Go project, laid out like GOMODCACHE, instead of its
+	// programs.
+	GoModCache bool
 	// Env is the environment of tools and the source of settings, "NAME=value"; nil is the
 	// process's.
 	Env []string

@@ -244,6 +244,14 @@ func (o Options) lookup(name string) (string, bool) {
 	return "", false
 }
 
+// environ is the environment of tools.
+func (o Options) environ() []string {
+	if o.Env == nil {
+		return os.Environ()
+	}
+	return o.Env
+}
+
 func (o Options) getenv(name string) string {
 	v, _ := o.lookup(name)
 	return v

@@ -9,7 +9,7 @@ found=
 for file in $(git grep -l '^func Fuzz' -- '*_test.go'); do
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		found=yes
-		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")"
+		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x "./$(dirname "$file")"
 	done
 done
 if [ -z "$found" ]; then

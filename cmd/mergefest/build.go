@@ -43,6 +43,8 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&g.Mod, "mod", "", "Go: `MODE` of module downloading: readonly, vendor or mod")
 	fs.StringVar(&g.ModFile, "modfile", "", "Go: alternative go.mod `FILE`")
 	fs.Var(&boolText{&g.BuildVCS}, "buildvcs", "Go: stamp version control information: `auto`, true or false")
+	fs.StringVar(&p.opt.GoToolchain, "toolchain", "", "Go: take the compiler from the `host` or the proxy (default: the host if it fits the engine)")
+	fs.BoolVar(&p.opt.GoModCache, "modcache", false, "Go: deliver the module cache instead of programs")
 	fs.StringVar(&g.BuildMode, "buildmode", "default", "Go: `MODE` of the program: exe or pie")
 }
 
