@@ -14,7 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -23,6 +23,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tonistiigi/fsutil"
 
+	"github.com/mergefest/mergefest/bench/internal/measure"
 	"github.com/mergefest/mergefest/engine"
 	"github.com/mergefest/mergefest/engine/embedded"
 )
@@ -30,13 +31,14 @@ import (
 func main() {
 	ctx := context.Background()
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		os.Exit(embedded.Main(ctx, os.Args[2:], embedded.Options{}, os.Stderr))
+		os.Exit(serve(ctx, os.Args[2:]))
 	}
 	var b bench
 	flag.IntVar(&b.n, "n", 500, "operations per round")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds")
 	flag.StringVar(&b.buildkitd, "buildkitd", os.Getenv("MERGEFEST_BUILDKITD"), "`path` of a stock buildkitd; empty measures the embedded engine alone")
 	flag.StringVar(&b.dir, "dir", "", "directory for the engines' states; empty is a temporary one")
+	flag.StringVar(&b.profile, "profile", "", "write a processor profile of the embedded engine to this `file`")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ops:", err)
@@ -48,20 +50,37 @@ type bench struct {
 	n, rounds int
 	buildkitd string
 	dir       string
+	profile   string
 	tool      fsutil.FS
+}
+
+// profileEnv tells the served engine where to write its profile.
+const profileEnv = "BENCH_OPS_PROFILE"
+
+// serve is the embedded engine's process.
+func serve(ctx context.Context, args []string) int {
+	if path := os.Getenv(profileEnv); path != "" {
+		f, err := os.Create(path)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "ops:", err)
+			return 1
+		}
+		defer f.Close()
+		defer pprof.StopCPUProfile()
+	}
+	return embedded.Main(ctx, args, embedded.Options{}, os.Stderr)
 }
 
 // contestant is an engine under test.
 type contestant struct {
-	name   string
-	open   func(context.Context) (*engine.Engine, error)
-	pid    func() int
-	cold   []sample
-	cached []sample
+	name string
+	open func(context.Context) (*engine.Engine, error)
+	pid  func() int
+	last *llb.Definition
 }
-
-// sample is one solve: its wall time, and the processor time of the engine and its children.
-type sample struct{ wall, cpu time.Duration }
 
 func (b *bench) run(ctx context.Context) error {
 	if b.dir == "" {
@@ -75,6 +94,11 @@ func (b *bench) run(ctx context.Context) error {
 	if err := b.makeTool(); err != nil {
 		return err
 	}
+	if b.profile != "" {
+		if err := os.Setenv(profileEnv, b.profile); err != nil {
+			return err
+		}
+	}
 	own, stop := b.embedded()
 	defer stop()
 	contestants := []*contestant{own}
@@ -86,15 +110,49 @@ func (b *bench) run(ctx context.Context) error {
 		defer stop()
 		contestants = append(contestants, stock)
 	}
-	for round := -1; round < b.rounds; round++ { // round -1 warms up and doesn't count
+	book := measure.NewBook(fmt.Sprintf("%d independent exec ops that do nothing, opening the connection included", b.n))
+	o := measure.Options{Rounds: b.rounds, Warmup: 1, Baseline: own.name, Log: os.Stderr}
+	for _, scenario := range []struct {
+		name  string
+		fresh bool
+	}{{"new", true}, {"cached", false}} {
+		var cs []measure.Contestant
 		for _, c := range contestants {
-			if err := b.round(ctx, c, round); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
+			cs = append(cs, b.measured(c, scenario.fresh))
 		}
+		s, err := measure.Compare(ctx, scenario.name, o, cs...)
+		if err != nil {
+			return err
+		}
+		book.Add(s)
 	}
-	b.report(contestants)
+	if err := book.WriteText(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Println()
+	for _, r := range book.Scenarios[0].Results {
+		wall, cpu := measure.Stats(r.Samples, measure.Wall), measure.Stats(r.Samples, measure.CPU)
+		n := time.Duration(b.n)
+		fmt.Printf("%-9s %6.2f ms per new op (%.2f to %.2f), %.2f ms of processor time\n", r.Contestant,
+			ms(wall.Median/n), ms(wall.Min/n), ms(wall.Max/n), ms(cpu.Median/n))
+	}
 	return nil
+}
+
+// measured solves a definition that no round had before, or the last such one again. Opening the
+// connection counts.
+func (b *bench) measured(c *contestant, fresh bool) measure.Contestant {
+	return measure.Contestant{
+		Name: c.name,
+		Prepare: func(ctx context.Context, round int) (err error) {
+			if fresh {
+				c.last, err = b.definition(ctx, round)
+			}
+			return err
+		},
+		Run:     func(ctx context.Context) error { return b.solve(ctx, c) },
+		Daemons: func() []int { return []int{c.pid()} },
+	}
 }
 
 func (b *bench) makeTool() error {
@@ -168,39 +226,13 @@ func (b *bench) stock() (*contestant, func(), error) {
 	return nil, nil, errors.New("buildkitd doesn't listen; see stock.log")
 }
 
-// round solves a definition that no round had before, and then again. Opening the connection
-// counts.
-func (b *bench) round(ctx context.Context, c *contestant, round int) error {
-	def, err := b.definition(ctx, round)
-	if err != nil {
-		return err
-	}
-	for i := range 2 {
-		before := processorTime(c.pid())
-		start := time.Now()
-		if err := b.solve(ctx, c, def); err != nil {
-			return err
-		}
-		s := sample{wall: time.Since(start)}
-		s.cpu = processorTime(c.pid()) - before
-		switch {
-		case round < 0:
-		case i == 0:
-			c.cold = append(c.cold, s)
-		default:
-			c.cached = append(c.cached, s)
-		}
-	}
-	return nil
-}
-
-func (b *bench) solve(ctx context.Context, c *contestant, def *llb.Definition) error {
+func (b *bench) solve(ctx context.Context, c *contestant) error {
 	e, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	_, err = e.Solve(ctx, engine.Request{Definition: def, Locals: map[string]fsutil.FS{"tool": b.tool}})
+	_, err = e.Solve(ctx, engine.Request{Definition: c.last, Locals: map[string]fsutil.FS{"tool": b.tool}})
 	return err
 }
 
@@ -215,41 +247,6 @@ func (b *bench) definition(ctx context.Context, round int) (*llb.Definition, err
 		).AddMount("/out", llb.Scratch())
 	}
 	return llb.Merge(outs).Marshal(ctx, llb.Platform(ocispecs.Platform{OS: "linux", Architecture: runtime.GOARCH}))
-}
-
-func (b *bench) report(cs []*contestant) {
-	fmt.Printf("%d ops, %d rounds, %d processors; medians (lowest to highest)\n", b.n, b.rounds, runtime.NumCPU())
-	for _, c := range cs {
-		w, u := times(c.cold)
-		n := time.Duration(b.n)
-		fmt.Printf("%-9s new     %8.2f ms/op (%.2f to %.2f), processor %.2f ms/op\n", c.name,
-			ms(median(w)/n), ms(slices.Min(w)/n), ms(slices.Max(w)/n), ms(median(u)/n))
-		w, u = times(c.cached)
-		fmt.Printf("%-9s cached  %8.0f ms in all (%.0f to %.0f), processor %.0f ms\n", c.name,
-			ms(median(w)), ms(slices.Min(w)), ms(slices.Max(w)), ms(median(u)))
-	}
-	if len(cs) > 1 {
-		var cold, cached []float64
-		for i := range cs[0].cold {
-			cold = append(cold, float64(cs[1].cold[i].wall)/float64(cs[0].cold[i].wall))
-			cached = append(cached, float64(cs[1].cached[i].wall)/float64(cs[0].cached[i].wall))
-		}
-		fmt.Printf("%s is faster than %s: new %.1f times (%.1f to %.1f), cached %.1f times\n", cs[0].name, cs[1].name,
-			median(cold), slices.Min(cold), slices.Max(cold), median(cached))
-	}
-}
-
-func times(ss []sample) (wall, cpu []time.Duration) {
-	for _, s := range ss {
-		wall, cpu = append(wall, s.wall), append(cpu, s.cpu)
-	}
-	return wall, cpu
-}
-
-func median[T ~int64 | ~float64](v []T) T {
-	v = slices.Clone(v)
-	slices.Sort(v)
-	return v[len(v)/2]
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

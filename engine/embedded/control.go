@@ -5,7 +5,6 @@ package embedded
 import (
 	"context"
 	"encoding/json"
-	"os"
 
 	"github.com/moby/buildkit/client"
 	"google.golang.org/grpc"
@@ -60,7 +59,7 @@ func (s *Server) status(ctx context.Context, q engine.StatusRequest) (engine.Sta
 	clients, builds := s.usage.snapshot()
 	a := engine.StatusReply{
 		Running: true, Protocol: engine.Protocol, Build: engine.BuildID(), Version: s.o.Version,
-		PID: os.Getpid(), Socket: s.state.Socket(), StateDir: s.state.Dir, Log: s.state.Log(),
+		PID: processID(), Socket: s.state.Socket(), StateDir: s.state.Dir, Log: s.state.Log(),
 		Size: -1, CacheLimit: s.o.CacheLimit, Builds: builds, Clients: clients, Started: s.started,
 		BuildKit: buildkitVersion().Version, Runtime: s.exec.runtime.path, Snapshotter: s.stores.snapshotter,
 		Rootless: s.exec.rootless, Platforms: s.worker.Platforms(false),
@@ -99,7 +98,7 @@ func (s *Server) stopRequest(_ context.Context, q engine.StopRequest) (engine.St
 	if q.IfIdle {
 		limit = 1 // who asks
 	}
-	a := engine.StopReply{PID: os.Getpid(), Builds: builds, Stopping: s.usage.close(limit)}
+	a := engine.StopReply{PID: processID(), Builds: builds, Stopping: s.usage.close(limit)}
 	if a.Stopping {
 		s.requestStop()
 	}

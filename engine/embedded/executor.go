@@ -32,7 +32,8 @@ const defaultHostname = "buildkitsandbox"
 
 // executor implements BuildKit's executor.Executor.
 type executor struct {
-	root      string // bundles and shared files
+	scratch   string // in memory
+	root      string // bundles and shared files, in scratch
 	files     *os.Root
 	runtime   *ociRuntime
 	filters   *filters
@@ -48,19 +49,23 @@ var _ bkexec.Executor = (*executor)(nil)
 
 // newExecutor finds the OCI runtime and sweeps what a killed predecessor left.
 func newExecutor(ctx context.Context, root string, o Options) (*executor, error) {
-	rt, err := findRuntime(ctx, o.Runtime, filepath.Join(root, "runtime"))
+	scratch := filepath.Join(root, "scratch")
+	rt, err := findRuntime(ctx, o.Runtime, filepath.Join(scratch, "runtime"))
 	if err != nil {
 		return nil, err
 	}
 	x := &executor{
-		root: filepath.Join(root, "executor"), runtime: rt, networks: networkProviders(),
+		scratch: scratch, root: filepath.Join(scratch, "executor"), runtime: rt, networks: networkProviders(),
 		inProcess: o.InProcess, rootless: userns.RunningInUserNS(), running: map[string]*container{},
 	}
 	x.filters = &filters{runtime: rt, dir: filepath.Join(root, "seccomp"), log: o.remark, programs: map[string]string{}}
 	if err := sweep(ctx, root, rt, o.remark); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{x.root, filepath.Join(root, "tmp")} {
+	if err := mountScratch(scratch); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{x.root, rt.state, filepath.Join(root, "tmp")} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, err
 		}
@@ -73,7 +78,7 @@ func (x *executor) close() error {
 	if x.files == nil {
 		return nil
 	}
-	return x.files.Close()
+	return errors.Join(x.files.Close(), unmountScratch(x.scratch))
 }
 
 // Run runs a process and waits for it. rootfs and mounts are taken over for its duration only.

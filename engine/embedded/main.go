@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -45,7 +46,11 @@ func Main(ctx context.Context, args []string, base Options, stderr io.Writer) in
 		fmt.Fprintln(stderr, "mergefest engine serve: --state DIR is needed, and nothing else")
 		return 2
 	}
-	err := enterNamespaces() // keeps the descriptor open for itself
+	err := enterNamespaces(readyFD)
+	var ended exitStatus
+	if errors.As(err, &ended) {
+		return int(ended)
+	}
 	ready := reporter(readyFD)
 	if err == nil {
 		err = serve(ctx, o, ready)
@@ -82,6 +87,8 @@ func reporter(fd int) func(error) {
 // serve runs a server until it is idle, asked to stop, or told to by a signal.
 func serve(ctx context.Context, o Options, ready func(error)) error {
 	syscall.Umask(0o022)
+	// The heap is small, and most of it is garbage of finished ops.
+	debug.SetGCPercent(400)
 	if err := privateTemp(o.StateDir); err != nil {
 		return startError(o.StateDir, err)
 	}
@@ -92,7 +99,7 @@ func serve(ctx context.Context, o Options, ready func(error)) error {
 	if err != nil {
 		return err
 	}
-	o.remark("serving %s, process %d, BuildKit %s, %s", s.state.Socket(), os.Getpid(), buildkitVersion().Version, s.exec.runtime.version)
+	o.remark("serving %s, process %d, BuildKit %s, %s", s.state.Socket(), processID(), buildkitVersion().Version, s.exec.runtime.version)
 	ready(nil)
 	reason := s.wait(ctx)
 	o.remark("ending: %s", reason)

@@ -1,35 +1,121 @@
 // The namespaces that a server process lives in.
+//
+// A server has a process namespace and a mount namespace of its own. When it dies, of whatever
+// cause, the kernel ends every process in the former, containers included, and takes down every
+// mount in the latter. So nothing of a killed server keeps running or stays mounted.
+//
+// It takes two processes: the first is what others see, what has the process id in the engine's
+// status, and the parent; the second is process 1 of the namespace, and does the work. The first
+// ends with the second, and the kernel ends the second with the first.
 
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"runtime"
+	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// stageEnv tells a process which namespaces it has entered already.
-const stageEnv = "MERGEFEST_ENGINE_STAGE"
+// pidEnv tells the second process the process id of the first.
+const pidEnv = "MERGEFEST_ENGINE_PID"
 
-// enterNamespaces gives the process a mount namespace of its own, by replacing itself. What it
-// mounts is then seen by nobody else, and goes when it does. What others mount it still sees.
-func enterNamespaces() error {
-	if os.Getenv(stageEnv) != "" {
-		return os.Unsetenv(stageEnv)
+// exitStatus is the end of the second process as the first passes it on.
+type exitStatus int
+
+func (e exitStatus) Error() string { return "exit status " + strconv.Itoa(int(e)) }
+
+// enterNamespaces returns nil in a process that lives in namespaces of its own. In the process that
+// was started by a client it starts that one, waits for its end, and returns it as an exitStatus.
+// readyFD is passed on if it isn't negative.
+func enterNamespaces(readyFD int) error {
+	if os.Getenv(pidEnv) != "" {
+		return prepareNamespace()
 	}
 	if os.Geteuid() != 0 {
-		return enterUserNamespace()
+		return enterUserNamespace(readyFD)
 	}
-	// Namespaces belong to threads. Replacing the program makes this thread the only one.
+	return runInside(readyFD, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS})
+}
+
+// runInside runs this program once more, with the same arguments, in new namespaces.
+func runInside(readyFD int, attr *syscall.SysProcAttr) error {
+	// The kernel sends Pdeathsig when the thread that started the child ends.
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("a mount namespace of its own: %w", err)
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), pidEnv+"="+strconv.Itoa(os.Getpid()))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = attr
+	if readyFD >= 0 {
+		ready := os.NewFile(uintptr(readyFD), "ready")
+		defer ready.Close()
+		for len(cmd.ExtraFiles) < readyFD-3 {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, nil)
+		}
+		cmd.ExtraFiles = append(cmd.ExtraFiles, ready)
 	}
-	if err := detachUnified(); err != nil {
-		return fmt.Errorf("a mount namespace of its own: %w", err)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start in namespaces of its own: %w", err)
 	}
-	return unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), stageEnv+"=mounts"))
+	for _, f := range cmd.ExtraFiles {
+		f.Close() // so that its end is seen when the child is done with it
+	}
+	go func() {
+		for s := range signals {
+			cmd.Process.Signal(s)
+		}
+	}()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return exitStatus(0)
+	case errors.As(err, &exit):
+		return exitStatus(max(exit.ExitCode(), 1))
+	}
+	return err
+}
+
+// prepareNamespace makes a new mount namespace fit for use.
+func prepareNamespace() error {
+	// What others mount from now on is seen here, but not the other way round.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("take the mount namespace apart: %w", err)
+	}
+	// /proc must show this process namespace: runtimes look their containers up by process id.
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	return detachUnified()
+}
+
+// processID is the id by which others know this server.
+func processID() int {
+	if n, err := strconv.Atoi(os.Getenv(pidEnv)); err == nil {
+		return n
+	}
+	return os.Getpid()
+}
+
+// detachUnified unmounts the unified hierarchy of a hybrid cgroup set-up, in this mount namespace
+// only: crun refuses to run beside it.
+func detachUnified() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return err
+	}
+	err := unix.Unmount(unifiedDir, unix.MNT_DETACH)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // not mounted
+		return nil
+	}
+	return err
 }

@@ -4,6 +4,6 @@ package embedded
 
 import "github.com/mergefest/mergefest/engine"
 
-func enterUserNamespace() error {
+func enterUserNamespace(readyFD int) error {
 	return &engine.StartError{Kind: engine.KindPermission, Message: "it needs root for now"}
 }

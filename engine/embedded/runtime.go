@@ -53,7 +53,7 @@ func findRuntime(ctx context.Context, path, stateDir string) (*ociRuntime, error
 			unusable = append(unusable, err.Error())
 			continue
 		}
-		return r, os.MkdirAll(r.state, 0o700)
+		return r, nil
 	}
 	msg := "no OCI runtime was found: " + strings.Join(names, ", ") + " isn't in PATH"
 	if len(unusable) > 0 {
@@ -145,18 +145,6 @@ func hideUnified() error {
 		return err
 	}
 	return detachUnified()
-}
-
-// detachUnified unmounts the unified hierarchy in this mount namespace only.
-func detachUnified() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return err
-	}
-	err := unix.Unmount(unifiedDir, unix.MNT_DETACH)
-	if errors.Is(err, unix.EINVAL) { // not mounted
-		return nil
-	}
-	return err
 }
 
 // quiet runs a short call and returns its error with what the runtime said.

@@ -180,7 +180,7 @@ func takeLock(ctx context.Context, path string) (*os.File, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, err = f.WriteAt([]byte(strconv.Itoa(processID())+"\n"), 0)
 	}
 	if err != nil {
 		f.Close()

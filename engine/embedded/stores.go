@@ -101,8 +101,11 @@ func (s *stores) openSnapshotter(root string) (ctdsnapshot.Snapshotter, error) {
 	if err != nil {
 		return nil, err
 	}
-	// "volatile" spares overlayfs its own syncs; it is understood since Linux 5.10.
-	return overlay.NewSnapshotter(root, overlay.AsynchronousRemove, overlay.WithMetaStore(s.snapshots))
+	o, err := overlay.NewSnapshotter(root, overlay.AsynchronousRemove, overlay.WithMetaStore(s.snapshots))
+	if err != nil {
+		return nil, err
+	}
+	return &leafSnapshotter{Snapshotter: o, meta: s.snapshots, dir: filepath.Join(root, "snapshots")}, nil
 }
 
 // close closes what the worker doesn't close itself.

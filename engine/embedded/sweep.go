@@ -1,5 +1,6 @@
-// What a killed server leaves: containers that still run, mounts, bundles. They are removed before
-// the stores open, because a container may still write into a snapshot.
+// What a killed server leaves: temporary files, and, if it had no namespaces of its own, containers
+// that still run, mounts and bundles. They are removed before the stores open, because a container
+// may still write into a snapshot.
 
 package embedded
 
@@ -8,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +23,7 @@ import (
 // whose lock the caller holds.
 func sweep(ctx context.Context, root string, rt *ociRuntime, log func(string, ...any)) error {
 	ids, err := rt.containers()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, id := range ids {
@@ -36,7 +38,7 @@ func sweep(ctx context.Context, root string, rt *ociRuntime, log func(string, ..
 	if err := unmountBelow(root); err != nil {
 		return err
 	}
-	for _, dir := range []string{"executor", "cachemounts", "tmp"} {
+	for _, dir := range []string{"scratch", "cachemounts", "tmp"} {
 		if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}
