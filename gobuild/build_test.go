@@ -37,8 +37,7 @@ func project(t testing.TB, file string) string {
 // hostToolchain imports the host's Go. The store is shared by the tests of a run.
 func hostToolchain(t testing.TB) (*toolchain.Store, *toolchain.Go) {
 	t.Helper()
-	dir := filepath.Join(os.TempDir(), "mergefest-gobuild-test")
-	store := toolchain.OpenStore(dir)
+	store := toolchain.OpenStore(filepath.Join(os.Getenv(rootVar), "toolchains"))
 	g, err := store.Host(t.Context(), goEnv(t, "", "GOROOT"), goEnv(t, "", "GOVERSION"), "linux/"+goEnv(t, "", "GOHOSTARCH"))
 	if err != nil {
 		t.Fatal(err)

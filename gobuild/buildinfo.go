@@ -94,7 +94,11 @@ func (p *planner) settings(q *pkg, info *debug.BuildInfo) {
 	if q.GODEBUG != "" {
 		add("DefaultGODEBUG", q.GODEBUG)
 	}
-	add("CGO_ENABLED", "0")
+	cgo := "0"
+	if p.s.CGOEnabled { // and no package uses it
+		cgo = "1"
+	}
+	add("CGO_ENABLED", cgo)
 	add("GOARCH", p.s.GOARCH)
 	if p.s.GOEXPERIMENT != "" {
 		add("GOEXPERIMENT", p.s.GOEXPERIMENT)

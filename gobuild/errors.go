@@ -25,7 +25,7 @@ func (e *LoadError) Error() string {
 		b.WriteString(e.Package + ": ")
 	}
 	b.WriteString(e.Msg)
-	if len(e.Chain) > 1 {
+	if len(e.Chain) > 2 { // the position says who imports it
 		b.WriteString("\n\timported by way of " + strings.Join(e.Chain, " → "))
 	}
 	if e.Hint != "" {

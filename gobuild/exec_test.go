@@ -40,7 +40,7 @@ const chrootVar = "GOBUILD_TEST_CHROOT"
 func TestMain(m *testing.M) {
 	root := os.Getenv(chrootVar)
 	if root == "" {
-		os.Exit(m.Run())
+		os.Exit(runTests(m))
 	}
 	os.Unsetenv(chrootVar)
 	if err := errors.Join(syscall.Chroot(root), os.Chdir("/")); err != nil {
@@ -48,6 +48,24 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(helper.Main(context.Background(), []string{"run", "@/doc"}, os.Stderr))
+}
+
+// rootVar is the root file system that the tests of a process share, so that the standard library
+// is compiled once.
+const rootVar = "GOBUILD_TEST_ROOT"
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gobuild-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		exec.Command("chmod", "-R", "u+w", dir).Run()
+		os.RemoveAll(dir)
+	}()
+	os.Setenv(rootVar, dir)
+	return m.Run()
 }
 
 // executor has one root file system, in which /nodes/<hash> are the outputs.
@@ -65,10 +83,12 @@ func newExecutor(t testing.TB, store *toolchain.Store) *executor {
 	if os.Geteuid() != 0 {
 		t.Skip("changing the root file system needs root")
 	}
-	dir := t.TempDir()
-	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", dir).Run() })
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "dev"), 0o755), syscall.Mknod(filepath.Join(dir, "dev/null"), syscall.S_IFCHR|0o666, 1<<8|3)); err != nil {
-		t.Fatal(err)
+	dir := filepath.Join(os.Getenv(rootVar), "root")
+	if _, err := os.Stat(dir); err != nil {
+		dev := filepath.Join(dir, "dev")
+		if err := errors.Join(os.MkdirAll(dev, 0o755), syscall.Mknod(dev+"/null", syscall.S_IFCHR|0o666, 1<<8|3)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return &executor{t: t, root: dir, store: store, done: map[graph.ID]string{}}
 }

@@ -2,6 +2,7 @@
 package gobuild
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -26,12 +27,14 @@ type Plan struct {
 	Locals map[string]string
 	// Secrets are the values of the secrets that nodes name.
 	Secrets map[string][]byte
+	// Names translates the file names in what compilers print.
+	Names Names
 }
 
 // settingNames are what a plan needs of "go env".
 var settingNames = [...]string{
 	"GOOS", "GOARCH", "GOARM", "GOARM64", "GO386", "GOAMD64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64", "GOWASM",
-	"GOEXPERIMENT", "GOFIPS140", "GOVERSION", "GOMOD", "GOWORK", "GOMODCACHE", "GOFLAGS", "GOENV", "GO111MODULE",
+	"GOEXPERIMENT", "GOFIPS140", "GOVERSION", "GOROOT", "GOMOD", "GOWORK", "GOMODCACHE", "GOFLAGS", "GOENV", "GO111MODULE",
 	"GOPROXY", "GONOPROXY",
 }
 
@@ -152,6 +155,9 @@ func query(ctx context.Context, cfg Config, t target) (q Query, flags Flags, val
 	if err := s.check(&flags); err != nil {
 		return q, flags, nil, err
 	}
+	if !knownPlatform(values["GOROOT"], s.GOOS, s.GOARCH) {
+		return q, flags, nil, usagef("unsupported GOOS/GOARCH pair %s/%s; `go tool dist list` lists them", s.GOOS, s.GOARCH)
+	}
 	cgo := "CGO_ENABLED=0"
 	if s.CGOEnabled {
 		cgo = "CGO_ENABLED=1"
@@ -160,6 +166,13 @@ func query(ctx context.Context, cfg Config, t target) (q Query, flags Flags, val
 		Dir: cfg.Dir, Env: slices.Concat(env, []string{cgo}), Flags: flags.listFlags(), Patterns: cfg.Patterns,
 		Std: s.tierRoots(), BuildVCS: cmp.Or(flags.BuildVCS, "auto"), Settings: s,
 	}, flags, values, nil
+}
+
+// knownPlatform looks a pair up in the installation's own list; "go list" doesn't refuse what
+// isn't there. An installation without the list knows everything.
+func knownPlatform(goroot, goos, goarch string) bool {
+	data, err := os.ReadFile(filepath.Join(goroot, "src", "internal", "platform", "zosarch.go"))
+	return err != nil || bytes.Contains(data, fmt.Appendf(nil, "{%q, %q}", goos, goarch))
 }
 
 // cgoWanted tells whether the user turned cgo on, in the environment or by "go env -w". The go
@@ -292,7 +305,7 @@ func (p *planner) mainModuleDirs() []string {
 
 // merge joins the plans of several targets, which share fetches.
 func merge(parts []*planner) (*Plan, error) {
-	out := &Plan{Locals: map[string]string{"": parts[0].root}, Secrets: map[string][]byte{}}
+	out := &Plan{Locals: map[string]string{"": parts[0].root}, Secrets: map[string][]byte{}, Names: Names{map[string]string{}}}
 	nodes := map[graph.ID]graph.Node{}
 	var roots []graph.Root
 	for _, p := range parts {
@@ -300,6 +313,7 @@ func merge(parts []*planner) (*Plan, error) {
 		maps.Copy(out.Locals, p.locals)
 		maps.Copy(out.Secrets, p.fetch.Secrets())
 		maps.Copy(out.Secrets, p.tc.Secrets)
+		p.names(out.Names.Dirs)
 		roots = append(roots, p.roots...)
 	}
 	var err error

@@ -86,8 +86,9 @@ func (p *planner) makeTiers(pkgs []*pkg, prof *profile) error {
 		u := &unit{name: "std/" + t.name, prefix: "std/" + t.name, tier: true}
 		used := false
 		for _, q := range closure(roots) {
-			if q.unit == nil && (prof == nil || needed[q]) {
-				// With a profile the node depends on the program anyway: take what is needed.
+			if q.unit == nil && (prof == nil && !p.s.CGOEnabled || needed[q]) {
+				// With a profile the node depends on the program anyway: take what is needed. With
+				// cgo on, what isn't needed could not be compiled.
 				u.pkgs = append(u.pkgs, q)
 				used = used || needed[q]
 			}

@@ -2,19 +2,20 @@
 package gobuild
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// unsupported lists every package that can't be built. Packages of the standard library that
-// use cgo only where it is on count as well.
+// unsupported lists every package that can't be built, of those that the roots need.
 func (p *planner) unsupported() error {
 	var bad UnsupportedList
-	for _, q := range p.facts.Packages {
+	for _, q := range p.needed() {
 		if p.s.CGOEnabled {
 			bad = append(bad, p.cgo(q)...)
 		}
@@ -24,17 +25,37 @@ func (p *planner) unsupported() error {
 				break
 			}
 		}
-		if q.Module != nil && q.Module.Replace == nil && q.Module.Version == "" && q.Module.Dir == "" && q.Dir == "" {
-			bad = append(bad, &Unsupported{Package: q.ImportPath, Feature: "a package without a directory"})
-		}
 	}
 	for _, q := range p.facts.Roots {
-		flags := p.l.forPackage(p.byPath[q], true)
-		if externalLink(flags) {
+		facts := p.byPath[q]
+		if facts != nil && facts.Name == "main" && externalLink(p.l.forPackage(facts, true)) {
 			bad = append(bad, &Unsupported{Package: q, Feature: "-ldflags=-linkmode=external", Hint: "programs are linked by Go's own linker"})
 		}
 	}
 	return bad.err()
+}
+
+// needed lists the packages of the roots and what they import, sorted.
+func (p *planner) needed() []*Package {
+	seen := map[string]*Package{}
+	queue := slices.Clone(p.facts.Roots)
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		q := p.byPath[path]
+		if q == nil || seen[path] != nil {
+			continue
+		}
+		seen[path] = q
+		for _, dep := range q.Imports {
+			queue = append(queue, dep)
+		}
+	}
+	out := make([]*Package, 0, len(seen))
+	for _, path := range sortedKeys(seen) {
+		out = append(out, seen[path])
+	}
+	return out
 }
 
 // externalLink tells whether the last -linkmode asks for the C toolchain's linker.
@@ -53,23 +74,27 @@ func externalLink(flags []string) bool {
 	return false
 }
 
-// cgo reports each file of a package that imports "C".
+// cgo reports each file of a package that imports "C"; of one of the standard library, the first.
 func (p *planner) cgo(q *Package) UnsupportedList {
-	if !slices.ContainsFunc(sortedKeys(q.Imports), func(s string) bool { return s == "C" || s == "runtime/cgo" }) {
-		return nil
-	}
 	var out UnsupportedList
 	for _, name := range q.GoFiles {
+		data, err := os.ReadFile(filepath.Join(q.Dir, name))
+		if err != nil || !bytes.Contains(data, []byte(`"C"`)) {
+			continue // the compiler tells what is wrong with the file
+		}
 		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, filepath.Join(q.Dir, name), nil, parser.ImportsOnly)
+		f, err := parser.ParseFile(fset, name, data, parser.ImportsOnly)
 		if err != nil {
-			continue // the compiler tells
+			continue
 		}
 		for _, imp := range f.Imports {
 			if imp.Path.Value == `"C"` {
 				out = append(out, &Unsupported{Package: q.ImportPath, File: p.userPath(q, name), Line: fset.Position(imp.Pos()).Line,
 					Feature: "cgo", Hint: "set CGO_ENABLED=0"})
 			}
+		}
+		if q.Standard && len(out) > 0 {
+			break
 		}
 	}
 	return out
