@@ -28,7 +28,7 @@ var shortCorpus = []string{"aliases", "bins", "empty", "express", "file-dir", "l
 // MERGEFEST_CORPUS_DIR uses another directory of projects.
 func TestTreesEqualNpm(t *testing.T) {
 	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("CI") != "" {
+		if os.Getenv("MERGEFEST_E2E") != "" {
 			t.Fatal("npm is needed: it is the oracle")
 		}
 		t.Skip("npm isn't installed: nothing to compare with")

@@ -139,6 +139,13 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 			continue
 		}
 		out[n] = &carried{node: n}
+		if n.resolved == "" {
+			// Without a URL npm looks the package up, and then unpacks all of its commands
+			// executable, whether or not a link leads to them.
+			for _, file := range normalizeBin(n.pkg) {
+				out[n].exec = append(out[n].exec, file.(string))
+			}
+		}
 	}
 	var loose []action.File
 	for _, b := range t.binLinks() {
