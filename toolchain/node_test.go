@@ -51,7 +51,7 @@ func TestHostNode(t *testing.T) {
 			}
 		}
 	}
-	script := `set -e; node --version; npm --version; python3 --version; make --version >/dev/null
+	script := `set -e; node --version; npm --version; python3 --version; make --version
 printf '#include <iostream>\nint main(){std::cout<<42;}' >/tmp/a.cc; c++ -I/usr/include/node /tmp/a.cc -o /tmp/a; /tmp/a`
 	cmd := exec.Command("chroot", root, "/bin/sh", "-c", script)
 	cmd.Env = []string{"PATH=" + n.Path, "HOME=/root"}
