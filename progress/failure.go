@@ -50,7 +50,7 @@ func (t *Tracker) Failures() []Failure {
 // fail records and announces the failure of a vertex.
 func (t *Tracker) fail(v *vertex) {
 	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err))}
-	f.Command, f.Output = splitHeader(t.text(v.log.take()))
+	f.Command, f.Output = splitHeader(helperExit.ReplaceAllString(t.text(v.log.take()), ""))
 	var blamed []*node
 	for _, n := range v.nodes {
 		if v.blames(n) {
@@ -101,6 +101,9 @@ func soleCommand(a graph.Action) []string {
 // The engine quotes the whole argument list of a process that failed, which can be a document of
 // many kilobytes.
 var processFailed = regexp.MustCompile(`(?s)process ".*" did not complete successfully: `)
+
+// The helper ends with a line that says again which task ended with which status.
+var helperExit = regexp.MustCompile(`(?m)^mergefest-helper: .*: exit status \d+\n?\z`)
 
 // shortCause drops the quoted process from an engine's error.
 func shortCause(err string) string {

@@ -117,7 +117,7 @@ func TestPlain(t *testing.T) {
 	c.at(10.6)
 	c.draw()
 	c.at(12)
-	c.log("c", "c.go:3:5: undefined: y\n")
+	c.log("c", "# c\n$ compile c.go\nc.go:3:5: undefined: y\nmergefest-helper: c: compile: exit status 1\n")
 	c.feed(ev("c", false, 2.25, 12, false, `process "x" did not complete successfully: exit code: 1`))
 	c.draw()
 	c.Close(Unsuccessful)
