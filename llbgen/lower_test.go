@@ -273,10 +273,8 @@ func TestLongDocument(t *testing.T) {
 	if arg := exec.Meta.Args[2]; arg != "@/.mergefest-doc.json" || !bytes.HasPrefix(doc.Data, []byte(`{"files":`)) {
 		t.Errorf("args %q, file %.40q", exec.Meta.Args, doc.Data)
 	}
-	for _, o := range long {
-		if len(p.Vertices[o.digest]) != 1 {
-			t.Errorf("%s belongs to no node", o.name)
-		}
+	if plan, run := p.Vertices[long[0].digest], p.Vertices[long[1].digest]; len(plan) != 0 || len(run) != 1 {
+		t.Errorf("the file belongs to %v and the op to %v; want no node and one", plan, run)
 	}
 }
 
