@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -108,6 +109,7 @@ type planner struct {
 	nodes     map[graph.ID]graph.Node
 	roots     []graph.Root
 	locals    map[string]string
+	twice     []graph.Node // those whose ID was taken
 }
 
 func planTarget(ctx context.Context, cfg Config, t target) (*planner, error) {
@@ -306,10 +308,13 @@ func (p *planner) mainModuleDirs() []string {
 // merge joins the plans of several targets, which share fetches.
 func merge(parts []*planner) (*Plan, error) {
 	out := &Plan{Locals: map[string]string{"": parts[0].root}, Secrets: map[string][]byte{}, Names: Names{map[string]string{}}}
-	nodes := map[graph.ID]graph.Node{}
+	shared := &planner{nodes: map[graph.ID]graph.Node{}}
 	var roots []graph.Root
 	for _, p := range parts {
-		maps.Copy(nodes, p.nodes)
+		for _, n := range p.nodes {
+			shared.add(n)
+		}
+		shared.twice = append(shared.twice, p.twice...)
 		maps.Copy(out.Locals, p.locals)
 		maps.Copy(out.Secrets, p.fetch.Secrets())
 		maps.Copy(out.Secrets, p.tc.Secrets)
@@ -317,12 +322,17 @@ func merge(parts []*planner) (*Plan, error) {
 		roots = append(roots, p.roots...)
 	}
 	var err error
-	out.Graph, err = graph.New(slices.Collect(maps.Values(nodes)), roots)
+	nodes := slices.AppendSeq(shared.twice, maps.Values(shared.nodes)) // New names conflicts
+	out.Graph, err = graph.New(nodes, roots)
 	return out, err
 }
 
-// add records a node; the same ID must always mean the same node.
+// add records a node. Adding one twice is fine; two with one ID are an error, which merge reports.
 func (p *planner) add(n graph.Node) graph.ID {
+	if old, ok := p.nodes[n.ID]; ok && !reflect.DeepEqual(old, n) {
+		p.twice = append(p.twice, n)
+		return n.ID
+	}
 	p.nodes[n.ID] = n
 	return n.ID
 }

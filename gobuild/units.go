@@ -3,6 +3,7 @@ package gobuild
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 
@@ -11,8 +12,7 @@ import (
 
 // The tiers of the standard library. Each is what its packages import, without what an earlier
 // tier has; what is in none has a node for each package. The lists are fixed, so that the nodes
-// depend on the toolchain, the platform and the flags, and never on the program. docs/architecture
-// has the measurements behind them.
+// depend on the toolchain, the platform and the flags, and never on the program.
 type tier struct {
 	name  string
 	roots []string
@@ -135,11 +135,12 @@ func (p *planner) makeGroups(pkgs []*pkg) {
 	}
 	for k, u := range byKey {
 		if len(u.pkgs) > 1 {
-			u.name = k.module
+			// Neither can be the name of a package.
+			u.name = k.module + "/..."
 			u.prefix = k.module + "@" + k.version
 			if k.level > 0 {
-				u.name += "#" + u.pkgs[0].ImportPath
-				u.prefix += "/" + u.pkgs[0].ImportPath
+				u.name += fmt.Sprintf("#%d", k.level)
+				u.prefix += fmt.Sprintf("#%d", k.level)
 			}
 		}
 	}
