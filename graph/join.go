@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Join returns the graph in which the members of each group have become one node, whose ID is the
@@ -95,6 +96,7 @@ type group struct {
 	id      ID
 	members []Node          // in topological order
 	outputs map[ID][]output // of each member
+	paths   *pathIndex      // all of them
 }
 
 // output is a declared path of a member's output.
@@ -109,7 +111,7 @@ func (j *joiner) failf(gr *group, members []ID, format string, args ...any) {
 
 // addGroup checks what can be seen without the edges.
 func (j *joiner) addGroup(id ID, members []ID) {
-	gr := &group{id: id, outputs: map[ID][]output{}}
+	gr := &group{id: id, outputs: map[ID][]output{}, paths: newPathIndex()}
 	if len(members) == 0 {
 		j.failf(gr, nil, "the group has no members")
 		return
@@ -178,26 +180,19 @@ func declared(n Node) []output {
 
 // checkOutputs refuses members that make the same path, or one inside of another's.
 func (j *joiner) checkOutputs(gr *group) {
-	owner := map[string]ID{}
 	for _, n := range gr.members {
 		for _, o := range gr.outputs[n.ID] {
-			if other, ok := owner[o.path]; ok && other != n.ID {
+			if other, taken := gr.paths.add(o.path, n.ID); taken {
 				j.failf(gr, []ID{other, n.ID}, "both make the output %q", o.path)
 				return
 			}
-			owner[o.path] = n.ID
 		}
 	}
 	for _, n := range gr.members {
 		for _, o := range gr.outputs[n.ID] {
-			for p := parent(o.path); o.path != ""; p = parent(p) {
-				if other, ok := owner[p]; ok && other != n.ID {
-					j.failf(gr, []ID{other, n.ID}, "the output %q of one is inside of %q of the other", o.path, p)
-					return
-				}
-				if p == "" {
-					break
-				}
+			if p, other, ok := gr.paths.above(o.path, n.ID); ok {
+				j.failf(gr, []ID{other, n.ID}, "the output %q of one is inside of %q of the other", o.path, p)
+				return
 			}
 		}
 	}
@@ -229,27 +224,12 @@ func (j *joiner) outside(in Input) Input {
 	if gr == nil {
 		return in
 	}
-	if len(gr.members) == 1 || gr.alone(in.From, in.Path) {
+	if len(gr.members) == 1 || gr.paths.alone(in.Path, in.From) {
 		in.From = gr.id
 		return in
 	}
 	j.pick(gr, in.From)
 	return in
-}
-
-// alone reports whether a path of the group's output has nothing that other members than one make.
-func (gr *group) alone(member ID, p string) bool {
-	for id, outs := range gr.outputs {
-		if id == member {
-			continue
-		}
-		for _, o := range outs {
-			if below(o.path, p) || below(p, o.path) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // pick makes the node that has a member's whole output, and nothing else.
@@ -313,12 +293,6 @@ func (j *joiner) parts(parts []Input) []Input {
 // movable reports whether the parts that are not of a group certainly have no path in common with
 // it, so that the order doesn't matter.
 func (j *joiner) movable(parts []Input, gr *group, target string) bool {
-	own := map[string]bool{}
-	for _, outs := range gr.outputs {
-		for _, o := range outs {
-			own[under(target, o.path)] = true
-		}
-	}
 	for _, in := range parts {
 		if j.memberOf[in.From] == gr && in.Path == "" && in.Target == target {
 			continue
@@ -329,11 +303,13 @@ func (j *joiner) movable(parts []Input, gr *group, target string) bool {
 			return false
 		}
 		for _, o := range outs {
+			// Where it would be in the group's output.
 			p := under(in.Target, o.path)
-			for q := range own {
-				if below(p, q) || below(q, p) {
-					return false
-				}
+			if below(target, p) {
+				return false
+			}
+			if below(p, target) && !gr.paths.alone(strings.TrimPrefix(p[len(target):], "/"), ID{}) {
+				return false
 			}
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"github.com/mergefest/mergefest/graph/action"
 )
 
-func parent(p string) string { return normalPath(path.Dir(p)) }
-
 func under(dir, p string) string { return normalPath(path.Join(dir, p)) }
 
 // joined returns a group's node.
@@ -149,7 +147,7 @@ func (r *runJoin) link(id ID, m Input) {
 		return
 	}
 	links := map[string]string{}
-	if m.Path != "" && r.gr.alone(m.From, m.Path) {
+	if m.Path != "" && r.gr.paths.alone(m.Path, m.From) {
 		links[m.Target] = path.Join(action.OutDir, m.Path)
 	} else {
 		// A link to a directory that has outputs of others would show these too.
@@ -175,23 +173,26 @@ func (r *runJoin) link(id ID, m Input) {
 // checkLinks refuses links where something is mounted or in something that is, and links inside of
 // others, unless the outer one shows the same there: that one suffices then.
 func (r *runJoin) checkLinks() {
-	links := slices.Sorted(maps.Keys(r.run.Internal))
-	for _, in := range links {
+	mounts, links := newPathIndex(), newPathIndex()
+	for target, m := range r.mounts {
+		mounts.add(target, m.by)
+	}
+	for _, in := range slices.Sorted(maps.Keys(r.run.Internal)) {
 		by := r.internal[in]
-		for _, target := range slices.Sorted(maps.Keys(r.mounts)) {
-			if below(in, target) || below(target, in) {
-				r.failf(r.gr, []ID{r.mounts[target].by, by}, "one mounts %s, where the other one reads an output of the group at %s", target, in)
-			}
+		if target, other, ok := mounts.above(in, ID{}); ok {
+			r.failf(r.gr, []ID{other, by}, "one mounts %s, where the other one reads an output of the group at %s", target, in)
+		} else if _, ok := mounts.under[in]; ok {
+			r.failf(r.gr, []ID{by}, "it reads an output of the group at %s, and something is mounted inside of it", in)
 		}
-		for _, outer := range links {
-			if outer == in || !below(in, outer) {
-				continue
-			}
-			if out := r.run.Internal[outer]; r.run.Internal[in] != "" && r.run.Internal[in] != out+in[len(outer):] {
-				r.failf(r.gr, []ID{r.internal[outer], by}, "they read different outputs of the group at %s and inside of it at %s", outer, in)
-			}
-			delete(r.run.Internal, in)
+		outer, other, ok := links.above(in, ID{})
+		if !ok {
+			links.add(in, by)
+			continue
 		}
+		if r.run.Internal[in] != r.run.Internal[outer]+in[len(outer):] {
+			r.failf(r.gr, []ID{other, by}, "they read different outputs of the group at %s and inside of it at %s", outer, in)
+		}
+		delete(r.run.Internal, in)
 	}
 }
 
