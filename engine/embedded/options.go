@@ -18,6 +18,7 @@ const (
 	defaultCacheShare = 10
 	defaultCacheMax   = 50 << 30
 	defaultCacheMin   = 2 << 30
+	defaultLockWait   = 30 * time.Second
 )
 
 // Options configure a server. Only StateDir is needed.
@@ -41,6 +42,9 @@ type Options struct {
 	InProcessSlots int
 	// Runtime is the OCI runtime's path; empty looks for crun, then runc.
 	Runtime string
+	// LockWait is how long to wait for the state directory's last server, which may be closing its
+	// stores; 0 is half a minute.
+	LockWait time.Duration
 	// Log receives remarks for people; nil drops them.
 	Log io.Writer
 }

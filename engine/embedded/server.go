@@ -37,6 +37,9 @@ import (
 // buildkitModule is where BuildKit's version is found in the program's build information.
 const buildkitModule = "github.com/moby/buildkit"
 
+// graceTime is how long running calls may take when the server ends.
+const graceTime = 100 * time.Millisecond
+
 // Server is a running engine. It serves from Start to Close.
 type Server struct {
 	o       Options
@@ -64,7 +67,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if o.StateDir, err = filepath.Abs(o.StateDir); err != nil {
 		return nil, err
 	}
-	st, err := openState(ctx, o.StateDir)
+	st, err := openState(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +187,7 @@ func (s *Server) requestStop() { s.stopOnce.Do(func() { close(s.stop) }) }
 func (s *Server) Close() error {
 	s.requestStop()
 	if s.grpc != nil {
-		s.grpc.Stop() // cancels what runs and waits for its handlers
+		s.hangUp()
 	}
 	if s.cancel != nil {
 		s.cancel()
@@ -211,6 +214,18 @@ func (s *Server) Close() error {
 		return fmt.Errorf("close the engine of %s: %w", s.state.Dir, err)
 	}
 	return nil
+}
+
+// hangUp ends all connections. Replies that are on their way, that to the request to stop among
+// them, are let through; builds that run longer are cancelled.
+func (s *Server) hangUp() {
+	quiet := make(chan struct{})
+	go func() { s.grpc.GracefulStop(); close(quiet) }()
+	select {
+	case <-quiet:
+	case <-time.After(graceTime):
+	}
+	s.grpc.Stop() // waits for its handlers
 }
 
 func buildkitVersion() client.BuildkitVersion {

@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,6 @@ import (
 // use the stores any more; newer formats are refused, older ones discarded.
 const formatVersion = 1
 
-// lockTimeout is how long a server waits for its predecessor, which may be closing its stores.
-const lockTimeout = 30 * time.Second
-
 // state is an owned state directory.
 type state struct {
 	engine.Layout
@@ -35,12 +33,13 @@ type state struct {
 
 // openState takes a state directory for this process and prepares its data directory: discards it
 // if it can't be trusted, and marks it as being in use.
-func openState(ctx context.Context, dir string) (_ *state, err error) {
+func openState(ctx context.Context, o Options) (_ *state, err error) {
+	dir := o.StateDir
 	s := &state{Layout: engine.Layout{Dir: dir}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, startError(dir, err)
 	}
-	if s.lock, err = takeLock(ctx, s.Lock()); err != nil {
+	if s.lock, err = takeLock(ctx, s.Lock(), cmp.Or(o.LockWait, defaultLockWait)); err != nil {
 		return nil, startError(dir, err)
 	}
 	defer func() {
@@ -154,12 +153,12 @@ func (s *state) close(clean bool) error {
 }
 
 // takeLock makes this process the one server of a state directory.
-func takeLock(ctx context.Context, path string) (*os.File, error) {
+func takeLock(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(lockTimeout); ; {
+	for deadline := time.Now().Add(wait); ; {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			break

@@ -6,10 +6,13 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
+
+	"github.com/mergefest/mergefest/engine"
 )
 
 // usage counts clients and builds. It is a gRPC stats handler for the former and an interceptor for
@@ -58,34 +61,54 @@ func (u *usage) closed() bool {
 	return u.closing
 }
 
-func (u *usage) add(clients, builds int) {
+func (u *usage) addBuilds(n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.clients += clients
-	u.builds += builds
+	u.builds += n
 	u.since = time.Now()
 }
 
 // count counts calls of BuildKit's Solve while they run.
 func (u *usage) count(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 	if strings.HasSuffix(info.FullMethod, "Control/Solve") {
-		u.add(0, 1)
-		defer u.add(0, -1)
+		u.addBuilds(1)
+		defer u.addBuilds(-1)
 	}
 	return h(ctx, req)
 }
 
+// connection is what is known of one; who only looks at the status doesn't keep the server alive.
+type connection struct{ works atomic.Bool }
+
+type connectionKey struct{}
+
+// TagConn implements stats.Handler.
+func (u *usage) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return context.WithValue(ctx, connectionKey{}, new(connection))
+}
+
+// TagRPC implements stats.Handler.
+func (u *usage) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok && !strings.HasPrefix(info.FullMethodName, "/"+engine.ControlService+"/") {
+		c.works.Store(true)
+	}
+	return ctx
+}
+
 // HandleConn implements stats.Handler.
-func (u *usage) HandleConn(_ context.Context, s stats.ConnStats) {
+func (u *usage) HandleConn(ctx context.Context, s stats.ConnStats) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	switch s.(type) {
 	case *stats.ConnBegin:
-		u.add(1, 0)
+		u.clients++
 	case *stats.ConnEnd:
-		u.add(-1, 0)
+		u.clients--
+		if c, ok := ctx.Value(connectionKey{}).(*connection); ok && c.works.Load() {
+			u.since = time.Now()
+		}
 	}
 }
 
-// TagConn, TagRPC and HandleRPC implement stats.Handler.
-func (u *usage) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (u *usage) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
-func (u *usage) HandleRPC(context.Context, stats.RPCStats)                         {}
+// HandleRPC implements stats.Handler.
+func (u *usage) HandleRPC(context.Context, stats.RPCStats) {}
