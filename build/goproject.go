@@ -3,7 +3,6 @@ package build
 
 import (
 	"context"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,14 +39,9 @@ func findGo(o Options) ([]string, error) {
 		if !ok {
 			continue
 		}
-		err := filepath.WalkDir(filepath.Join(o.Dir, top), func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case d.IsDir() && path != o.Dir && skipDir(d.Name()):
-				return filepath.SkipDir
-			case d.Name() == "go.mod" && !d.IsDir():
-				dirs = append(dirs, filepath.Dir(path))
+		err := walkProjects(filepath.Join(o.Dir, top), func(dir string) error {
+			if exists(filepath.Join(dir, "go.mod")) {
+				dirs = append(dirs, dir)
 			}
 			return nil
 		})

@@ -31,6 +31,10 @@ type Options struct {
 	// GoModCache delivers the module cache of a Go project, laid out like GOMODCACHE, instead of its
 	// programs.
 	GoModCache bool
+	// NPM holds the options of npm projects.
+	NPM NPM
+	// Ecosystems restricts what is looked for: "go", "npm"; none looks for all.
+	Ecosystems []string
 	// Env is the environment of tools and the source of settings, "NAME=value"; nil is the
 	// process's.
 	Env []string

@@ -46,7 +46,7 @@ type analyzer struct {
 
 // analyzers are all that there are.
 func analyzers() []analyzer {
-	return []analyzer{goAnalyzer()}
+	return []analyzer{goAnalyzer(), npmAnalyzer()}
 }
 
 // target is the engine as far as plans depend on it.
@@ -59,7 +59,7 @@ type target struct {
 type NothingError struct{ Dir string }
 
 func (e *NothingError) Error() string {
-	return fmt.Sprintf("%s: nothing to build here: no go.mod, go.work or Go file was found; name the project's directory with -C, or a graph with --graph", e.Dir)
+	return fmt.Sprintf("%s: nothing to build here: no go.mod, go.work, Go file, package-lock.json or npm-shrinkwrap.json was found; name the project's directory with -C, a directory to search with ./..., or a graph with --graph", e.Dir)
 }
 
 // Plan makes the graph that Build would run, without an engine.
@@ -87,6 +87,9 @@ func plan(ctx context.Context, o Options, t target) (*Planned, error) {
 	}
 	var parts []*part
 	for _, a := range analyzers() {
+		if len(o.Ecosystems) > 0 && !slices.Contains(o.Ecosystems, a.name) {
+			continue
+		}
 		dirs, err := a.find(o)
 		if err != nil {
 			return nil, err
@@ -242,6 +245,14 @@ func (o Options) lookup(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// patterns are those of the options; none is the project's directory.
+func (o Options) patterns() []string {
+	if len(o.Patterns) == 0 {
+		return []string{"."}
+	}
+	return o.Patterns
 }
 
 // environ is the environment of tools.

@@ -32,6 +32,16 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&p.opt.Granularity, "granularity", "auto", "how much one operation does: `auto`, package or module")
 	p.engine.declare(fs)
 
+	fs.Var((*list)(&p.opt.Ecosystems), "ecosystem", "look only for projects of these `ECOSYSTEMS`: go, npm (default: all)")
+
+	n := &p.opt.NPM
+	fs.Var((*list)(&n.Scripts), "npm-scripts", "npm: whose install scripts run: `all` (the default), none, or names of packages")
+	fs.Var((*list)(&n.Network), "npm-network", "npm: `PACKAGES` whose install scripts get a network")
+	fs.Var((*list)(&n.Omit), "omit", "npm: leave out dependencies of these `TYPES`: dev, optional, peer")
+	fs.Var((*list)(&n.Include), "include", "npm: keep dependencies of these `TYPES`, whatever leaves them out")
+	fs.BoolVar(&n.AllowMissingIntegrity, "npm-allow-missing-integrity", false, "npm: download what the lockfile has no integrity for")
+	fs.StringVar(&n.Image, "npm-image", "", "npm: run install scripts in the image `REF` (default: the host's Node.js)")
+
 	g := &p.opt.Go
 	fs.Var(&p.tags, "tags", "Go: build `TAGS`, comma separated")
 	fs.Var(&p.ldflags, "ldflags", "Go: `[PATTERN=]FLAGS` for the linker")
