@@ -27,6 +27,9 @@ func findGo(o Options) ([]string, error) {
 	}
 	for dir := o.Dir; ; dir = filepath.Dir(dir) {
 		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+			if o.noGo() {
+				return nil, nil
+			}
 			return []string{o.Dir}, nil
 		}
 		if dir == filepath.Dir(dir) {
@@ -55,6 +58,24 @@ func findGo(o Options) ([]string, error) {
 // skipDir names directories that "..." doesn't match, in the go command and here.
 func skipDir(name string) bool {
 	return name[0] == '.' || name[0] == '_' || name == "testdata" || name == "vendor" || name == "node_modules"
+}
+
+// noGo says that all patterns are directories without Go files, which are somewhere in a module but
+// no part of it: those of another ecosystem's project, say.
+func (o Options) noGo() bool {
+	for _, p := range o.patterns() {
+		if !isPath(p) || strings.HasSuffix(p, "...") {
+			return false
+		}
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(o.Dir, p)
+		}
+		files, err := filepath.Glob(filepath.Join(p, "*.go"))
+		if st, serr := os.Stat(p); serr != nil || !st.IsDir() || err != nil || len(files) > 0 || exists(filepath.Join(p, "go.mod")) {
+			return false
+		}
+	}
+	return true
 }
 
 func exists(file string) bool {

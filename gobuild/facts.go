@@ -18,7 +18,9 @@ type Query struct {
 	Env      []string // the environment of the go command, "NAME=value"
 	Flags    []string // build flags of the go command: -tags=…, -mod=…
 	Patterns []string // what the user asked for
-	Std      []string // packages of the standard library to load besides, with their imports
+	// Std are packages of the standard library to load besides, with their imports, as far as
+	// the version of Go has them.
+	Std      []string
 	BuildVCS string   // "auto", "true" or "false"
 	Settings Settings // of the target; Env agrees with them
 }

@@ -103,8 +103,10 @@ func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
 		return nil, err
 	}
 	if together {
-		named, std = split(named)
+		named, std = split(named, q.Std)
 	}
+	// What a version of Go doesn't have, nobody needs.
+	std = slices.DeleteFunc(std, func(p *packages.Package) bool { return len(p.Errors) > 0 })
 	facts, err := makeFacts(q, named, std, godebug)
 	if err != nil {
 		return nil, err
@@ -115,10 +117,10 @@ func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
 	return facts, nil
 }
 
-// split separates the packages of the standard library.
-func split(pkgs []*packages.Package) (named, std []*packages.Package) {
+// split separates the packages that were asked for besides the user's.
+func split(pkgs []*packages.Package, stdPaths []string) (named, std []*packages.Package) {
 	for _, p := range pkgs {
-		if isStd(p) {
+		if slices.Contains(stdPaths, p.PkgPath) {
 			std = append(std, p)
 		} else {
 			named = append(named, p)

@@ -2,7 +2,8 @@
 // each Local node a directory that holds exactly the files of its list.
 //
 // Whatever differs between machines without meaning anything is normalised: owners are 0, modes are
-// 0644 or 0755, names come in one order. Modification times are derived from content. BuildKit
+// 0644 or 0755, names come in one order. A symbolic link is sent as one if it leads to something in
+// the same directory; otherwise the file that it leads to is sent. Modification times are derived from content. BuildKit
 // transfers only files whose size, mode or time changed since the last transfer; with such times
 // that comparison is one of content, so an edit that keeps the size and the clock is noticed, and a
 // fresh checkout of the same content transfers nothing.
@@ -113,7 +114,7 @@ func New(ctx context.Context, dirs []Dir) (*FS, error) {
 	for p := range parents {
 		f.entries = append(f.entries, entry{path: p, dir: -1, mode: iofs.ModeDir | 0o755})
 	}
-	slices.SortFunc(f.entries, func(a, b entry) int { return compare(a.path, b.path) })
+	slices.SortFunc(f.entries, func(a, b entry) int { return fsutil.ComparePath(a.path, b.path) })
 	for i, e := range f.entries {
 		if _, dup := f.index[e.path]; dup {
 			return nil, fmt.Errorf("%s: the path %s is listed twice", e.node, e.path)
@@ -125,11 +126,6 @@ func New(ctx context.Context, dirs []Dir) (*FS, error) {
 	}
 	f.digest = f.sum()
 	return f, nil
-}
-
-// compare orders paths as a walk visits them: a directory right before what is in it.
-func compare(a, b string) int {
-	return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
 }
 
 // readAll finds out the mode and content of every file.
@@ -147,7 +143,7 @@ func (f *FS) readAll(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := e.read(&kept); err != nil {
+			if err := f.read(e, &kept); err != nil {
 				errs[i] = &FileError{Node: e.node, Path: e.source, Err: bare(err)}
 			}
 			return nil
@@ -168,20 +164,25 @@ func bare(err error) error {
 	return err
 }
 
-func (e *entry) read(kept *atomic.Int64) error {
+func (f *FS) read(e *entry, kept *atomic.Int64) error {
 	st, err := os.Lstat(e.source)
 	if err != nil {
 		return err
 	}
-	switch {
-	case st.Mode()&iofs.ModeSymlink != 0:
-		if e.link, err = os.Readlink(e.source); err != nil {
+	if st.Mode()&iofs.ModeSymlink != 0 {
+		link, err := os.Readlink(e.source)
+		if err != nil {
 			return err
 		}
-		e.mode = iofs.ModeSymlink | 0o777
-		e.sum = sha256.Sum256([]byte(e.link))
-		return nil
-	case !st.Mode().IsRegular():
+		if f.inside(e, link) {
+			e.link, e.mode, e.sum = link, iofs.ModeSymlink|0o777, sha256.Sum256([]byte(link))
+			return nil
+		}
+		if st, err = os.Stat(e.source); err != nil {
+			return fmt.Errorf("it is a symbolic link to %s: %w", link, bare(err))
+		}
+	}
+	if !st.Mode().IsRegular() {
 		return fmt.Errorf("it is a %s; only regular files and symbolic links can be sent", kind(st.Mode()))
 	}
 	e.mode = 0o644
@@ -206,6 +207,17 @@ func (e *entry) read(kept *atomic.Int64) error {
 	}
 	h.Sum(e.sum[:0])
 	return nil
+}
+
+// inside reports whether a link leads to something that the same directory sends, seen from where it
+// will be. Other links would lead nowhere in a container: what they lead to is sent instead.
+func (f *FS) inside(e *entry, link string) bool {
+	to := path.Join(path.Dir(e.path), filepath.ToSlash(link))
+	if filepath.IsAbs(link) || to != e.dirName && !strings.HasPrefix(to, e.dirName+"/") {
+		return false
+	}
+	_, ok := f.index[to]
+	return ok
 }
 
 func kind(m iofs.FileMode) string {

@@ -180,6 +180,39 @@ func TestChangeOfALargeFileIsNoticed(t *testing.T) {
 	}
 }
 
+func TestLinksThatLeadElsewhereAreFollowed(t *testing.T) {
+	outside := filepath.Join(write(t, map[string]string{"o*": "outside"}), "o")
+	root := write(t, map[string]string{"listed": "x", "unlisted": "unlisted", "sub/in": "->../listed",
+		"sub/up": "->../unlisted", "abs": "->" + outside, "dangling": "->nowhere", "dir": "->sub"})
+	paths := func(names ...string) (files []graph.LocalFile) {
+		for _, n := range names {
+			files = append(files, graph.LocalFile{Path: n})
+		}
+		return files
+	}
+	f := open(t, Dir{Name: "n", Root: root, Files: paths("listed", "sub/in", "sub/up", "abs", "dir")})
+	_, stats := walk(t, f, "/")
+	for p, mode := range map[string]iofs.FileMode{"n/sub/in": iofs.ModeSymlink | 0o777, "n/sub/up": 0o644, "n/abs": 0o755, "n/dir": iofs.ModeSymlink | 0o777} {
+		if stats[p].mode != mode {
+			t.Errorf("%s: mode %v, want %v", p, stats[p].mode, mode)
+		}
+	}
+	r, err := f.Open("n/abs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := io.ReadAll(r); err != nil || string(data) != "outside" {
+		t.Errorf("content %q, %v", data, err)
+	}
+	for _, name := range []string{"dangling", "dir"} {
+		_, err := New(t.Context(), []Dir{{Name: "n", Root: root, Files: paths(name)}})
+		var fe *FileError
+		if !errors.As(err, &fe) || !strings.HasSuffix(fe.Path, name) {
+			t.Errorf("%s: error = %v", name, err)
+		}
+	}
+}
+
 func TestWriteToMakesTheSameTree(t *testing.T) {
 	f := open(t, sampleDir(t, "b"))
 	dir := t.TempDir()
