@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -25,6 +26,8 @@ import (
 	"github.com/moby/sys/userns"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/mergefest/mergefest/internal/helperbin"
 )
 
 // defaultHostname is BuildKit's own; containers with it share one hosts file.
@@ -55,7 +58,7 @@ func newExecutor(ctx context.Context, root string, o Options) (*executor, error)
 		return nil, err
 	}
 	x := &executor{
-		scratch: scratch, root: filepath.Join(scratch, "executor"), runtime: rt, networks: networkProviders(),
+		scratch: scratch, root: filepath.Join(scratch, "executor"), runtime: rt, networks: networkProviders(scratch),
 		inProcess: o.InProcess, rootless: userns.RunningInUserNS(), running: map[string]*container{},
 	}
 	x.filters = &filters{runtime: rt, dir: filepath.Join(root, "seccomp"), log: o.remark, programs: map[string]string{}}
@@ -113,22 +116,25 @@ func (x *executor) runContainer(ctx context.Context, c *container, root bkexec.M
 	}
 	defer os.RemoveAll(c.bundle)
 
-	unmount, err := x.mountRoot(ctx, root, rootfs)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if uerr := unmount(); err == nil {
-			err = uerr
-		}
-	}()
-	defer bkexec.MountStubsCleaner(context.WithoutCancel(ctx), rootfs, mounts, meta.RemoveMountStubsRecursive)()
-
-	spec, release, err := x.spec(ctx, c, rootfs, root.Readonly, mounts)
+	ms, release, err := mountsOf(ctx, root)
 	if err != nil {
 		return err
 	}
 	defer release()
+	if !scrapRoot(meta.Args, ms) {
+		unmount, err := mountRoot(ms, rootfs)
+		if err != nil {
+			return err
+		}
+		defer unmount()
+		defer bkexec.MountStubsCleaner(context.WithoutCancel(ctx), rootfs, mounts, meta.RemoveMountStubsRecursive)()
+	}
+
+	spec, done, err := x.spec(ctx, c, rootfs, root.Readonly, mounts)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := x.filters.apply(ctx, c.bundle, spec); err != nil {
 		return err
 	}
@@ -138,36 +144,51 @@ func (x *executor) runContainer(ctx context.Context, c *container, root bkexec.M
 	return x.runtime.run(ctx, c)
 }
 
-// mountRoot mounts a root file system. Device files in it are dead: without a cgroup nothing else
-// would keep a container from opening them.
-func (x *executor) mountRoot(ctx context.Context, root bkexec.Mount, dir string) (func() error, error) {
+// mountsOf returns how a root file system is mounted, writable. They are valid until release.
+func mountsOf(ctx context.Context, root bkexec.Mount) (_ []mount.Mount, release func(), err error) {
 	ref, err := root.Src.Mount(ctx, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ms, release, err := ref.Mount()
+	ms, done, err := ref.Mount()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if release == nil {
-		release = func() error { return nil }
+	return ms, func() {
+		if done != nil {
+			done()
+		}
+	}, nil
+}
+
+// scrapRoot tells whether a container's root file system is empty at the start and dropped at the
+// end, so that it can live in memory. Then so do the mount points that the runtime makes in it.
+//
+// It is so for mergefest's own helper on an empty root: what such an op leaves outside of
+// action.OutDir is no part of its result.
+func scrapRoot(args []string, root []mount.Mount) bool {
+	if len(args) == 0 || len(root) != 1 || root[0].Type != "bind" { // an overlay has a base
+		return false
 	}
+	dir, file := path.Split(args[0])
+	return file == helperbin.Name && path.Dir(path.Clean(dir)) == path.Clean(helperRoot)
+}
+
+// mountRoot mounts a root file system. Device files in it are dead: without a cgroup nothing else
+// would keep a container from opening them.
+func mountRoot(ms []mount.Mount, dir string) (unmount func(), err error) {
 	ms = slices.Clone(ms)
 	for i := range ms {
 		ms[i].Options = append(slices.Clone(ms[i].Options), "nodev")
 	}
 	if err := mount.All(ms, dir); err != nil {
-		release()
 		return nil, fmt.Errorf("mount the root file system: %w", err)
 	}
-	return func() error {
-		if err := mount.UnmountAll(dir, 0); err != nil {
+	return func() {
+		if mount.UnmountAll(dir, 0) != nil {
 			// Somebody is still looking into it from outside; it goes when they leave.
-			if err := mount.UnmountAll(dir, unix.MNT_DETACH); err != nil {
-				return err
-			}
+			mount.UnmountAll(dir, unix.MNT_DETACH)
 		}
-		return release()
 	}, nil
 }
 
@@ -183,6 +204,11 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 	if err != nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if err != nil {
+			ns.Close()
+		}
+	}()
 	hostname := meta.Hostname
 	if hostname == "" {
 		hostname = defaultHostname
@@ -220,7 +246,6 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 	if err != nil {
 		return nil, nil, err
 	}
-	release = func() { cleanup(); clean() }
 	defer func() {
 		if err != nil {
 			cleanup()
@@ -234,7 +259,7 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 	if err := x.restrict(spec); err != nil {
 		return nil, nil, err
 	}
-	return spec, release, nil
+	return spec, func() { cleanup(); clean(); ns.Close() }, nil
 }
 
 // makeCwd makes a working directory that the root file system doesn't have.

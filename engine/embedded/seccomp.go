@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/moby/buildkit/identity"
@@ -39,7 +40,7 @@ type filters struct {
 	log     func(format string, args ...any)
 
 	mu       sync.Mutex
-	programs map[string]string // by profile; empty: compile it each time
+	programs map[string]string // by capabilities; empty: compile it each time
 }
 
 // errNoFilter refuses to run anything on a kernel that can't filter.
@@ -78,18 +79,22 @@ func substitute(spec *specs.Spec, program string) {
 // program returns the compiled form of a specification's profile, or nothing if crun has to compile
 // it each time.
 func (f *filters) program(ctx context.Context, bundle string, spec *specs.Spec) (string, error) {
+	// BuildKit's profile depends on nothing in the specification but its capabilities.
+	var caps string
+	if spec.Process.Capabilities != nil {
+		caps = strings.Join(spec.Process.Capabilities.Bounding, " ")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p, ok := f.programs[caps]; ok {
+		return p, nil
+	}
 	profile, err := json.Marshal(spec.Linux.Seccomp)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(append([]byte(f.runtime.path+"\n"+f.runtime.version+"\n"), profile...))
 	key := hex.EncodeToString(sum[:])
-
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p, ok := f.programs[key]; ok {
-		return p, nil
-	}
 	file := filepath.Join(f.dir, key+".bpf")
 	data, err := os.ReadFile(file)
 	if err != nil || len(data) == 0 {
@@ -103,8 +108,8 @@ func (f *filters) program(ctx context.Context, bundle string, spec *specs.Spec) 
 			f.log("seccomp: keep the compiled filter: %v", err)
 		}
 	}
-	f.programs[key] = base64.StdEncoding.EncodeToString(data)
-	return f.programs[key], nil
+	f.programs[caps] = base64.StdEncoding.EncodeToString(data)
+	return f.programs[caps], nil
 }
 
 // compile has crun compile the profile, and checks that it would take the result back.

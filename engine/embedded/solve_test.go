@@ -54,7 +54,8 @@ func TestContainers(t *testing.T) {
 				want string
 				code int
 			}{
-				{"output", []string{"echo", "hello", ";", "stderr", "oh"}, nil, "hello\noh\n", 0},
+				{"output", []string{"echo", "hello"}, nil, "hello\n", 0},
+				{"messages", []string{"stderr", "oh"}, nil, "oh\n", 0},
 				{"exit status", []string{"echo", "bye", ";", "exit", "7"}, nil, "bye\n", 7},
 				{"filtered", []string{"status", "Seccomp"}, nil, "2\n", 0},
 				{"no new privileges", []string{"status", "NoNewPrivs"}, nil, "1\n", 0},

@@ -117,11 +117,11 @@ func newWorker(ctx context.Context, root string, o Options, s *stores, exec *exe
 
 // networkProviders knows the host's network and none; UNSET is the host's, as on a stock daemon
 // without CNI.
-func networkProviders() map[pb.NetMode]network.Provider {
+func networkProviders(scratch string) map[pb.NetMode]network.Provider {
 	return map[pb.NetMode]network.Provider{
 		pb.NetMode_UNSET: network.NewHostProvider(),
 		pb.NetMode_HOST:  network.NewHostProvider(),
-		pb.NetMode_NONE:  network.NewNoneProvider(),
+		pb.NetMode_NONE:  &netPool{dir: filepath.Join(scratch, "net")},
 	}
 }
 
