@@ -3,7 +3,6 @@ package gobuild
 
 import (
 	"cmp"
-	"encoding/hex"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,21 +13,13 @@ import (
 
 // The linker takes the build info between these marks, which the runtime looks for.
 const (
-	infoStart = "3077af0c9274080241e1c107e6d618e6"
-	infoEnd   = "f932433186182072008242104116d8f2"
+	infoStart = "\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6"
+	infoEnd   = "\xf9\x32\x43\x31\x86\x18\x20\x72\x00\x82\x42\x10\x41\x16\xd8\xf2"
 )
 
 // modinfo frames a build info for the linker.
 func modinfo(info *debug.BuildInfo) string {
-	return unhex(infoStart) + info.String() + unhex(infoEnd)
-}
-
-func unhex(s string) string {
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		panic(err) // a constant
-	}
-	return string(b)
+	return infoStart + info.String() + infoEnd
 }
 
 func (p *planner) buildInfo(q *pkg) *debug.BuildInfo {

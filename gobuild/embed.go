@@ -40,8 +40,8 @@ func embedded(pattern string, files []string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			if glob == "." && at == "." {
-				ok = true
+			if at == "." { // no wildcard means the package's own directory
+				ok = glob == "."
 			}
 			if ok && (all || at == f || !hidden(strings.TrimPrefix(strings.TrimPrefix(f, at), "/"))) {
 				out = append(out, f)

@@ -138,11 +138,12 @@ func readVCS(script string) (VCS, error) {
 			continue
 		}
 		data, err := strconv.Unquote(quoted)
-		if err != nil || len(data) < len(infoStart) {
+		data, ok1 := strings.CutPrefix(data, infoStart)
+		data, ok2 := strings.CutSuffix(data, infoEnd)
+		if err != nil || !ok1 || !ok2 {
 			return VCS{}, fmt.Errorf("go build -n: the build info is malformed: %q", quoted)
 		}
-		marks := len(infoStart) / 2
-		info, err := debug.ParseBuildInfo(data[marks : len(data)-marks])
+		info, err := debug.ParseBuildInfo(data)
 		if err != nil {
 			return VCS{}, fmt.Errorf("go build -n: %w", err)
 		}
