@@ -2,12 +2,10 @@
 package gobuild
 
 import (
-	"fmt"
 	"go/version"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
@@ -47,7 +45,7 @@ func (p *planner) profileOf(q *Package, known map[string]*profile) (*profile, er
 		if _, err := os.Stat(file); err != nil {
 			return nil, nil // as the go command
 		}
-		return p.addProfile(&profile{file: file, name: q.ImportPath}, q), nil
+		return p.addProfile(&profile{file: file, name: q.ImportPath}), nil
 	}
 	if f := known[""]; f != nil {
 		return f, nil
@@ -59,23 +57,18 @@ func (p *planner) profileOf(q *Package, known map[string]*profile) (*profile, er
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return nil, usagef("-pgo=%s: it is not a file", p.flags.PGO)
 	}
-	known[""] = p.addProfile(&profile{file: file}, q)
+	known[""] = p.addProfile(&profile{file: file})
 	return known[""], nil
 }
 
 // addProfile adds the nodes that deliver a profile to compiles.
-func (p *planner) addProfile(f *profile, q *Package) *profile {
+func (p *planner) addProfile(f *profile) *profile {
 	name := f.name
 	if name == "" {
 		name = filepath.Base(f.file)
 	}
 	rootName, rootDir := "", p.root
-	switch {
-	case within(p.root, f.file):
-	case p.fetched(q) && f.name != "":
-		// The profile of a downloaded program comes from the client's copy of the module.
-		fallthrough
-	default:
+	if !within(p.root, f.file) { // that of a downloaded program is in the client's module cache
 		rootName, rootDir = "pgo:"+name, filepath.Dir(f.file)
 		p.locals[rootName] = rootDir
 	}
@@ -97,94 +90,4 @@ func (p *planner) addProfile(f *profile, q *Package) *profile {
 	r.action.Outputs = []action.Output{{Path: f.out()}}
 	p.add(r.node(f.id))
 	return f
-}
-
-// plan makes all nodes and roots of the target.
-func (p *planner) plan() error {
-	p.add(p.tc.Node)
-	byProfile := map[*profile][]*pkg{}
-	var profiles []*profile
-	known := map[string]*profile{}
-	var roots []*pkg
-	for _, path := range p.facts.Roots {
-		facts := p.byPath[path]
-		if facts == nil {
-			return fmt.Errorf("package %s was asked for but not loaded", path)
-		}
-		if p.cfg.Output && facts.Name != "main" {
-			continue
-		}
-		prof, err := p.profileOf(facts, known)
-		if err != nil {
-			return err
-		}
-		q, err := p.instance(path, prof)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(profiles, prof) {
-			profiles = append(profiles, prof)
-		}
-		byProfile[prof] = append(byProfile[prof], q)
-		roots = append(roots, q)
-	}
-	if len(roots) == 0 {
-		return &LoadError{Msg: "no main packages to build", Hint: "name a package main, or leave -o out to compile only"}
-	}
-	for _, prof := range profiles {
-		if err := p.planUnits(byProfile[prof], prof); err != nil {
-			return err
-		}
-	}
-	return p.planRoots(roots)
-}
-
-// planUnits makes the compile nodes of roots that share a profile.
-func (p *planner) planUnits(roots []*pkg, prof *profile) error {
-	for _, path := range p.implicit() {
-		if !slices.ContainsFunc(roots, func(q *pkg) bool { return q.Name == "main" }) {
-			break
-		}
-		q, err := p.instance(path, prof)
-		if err != nil {
-			return err
-		}
-		roots = append(roots, q)
-	}
-	p.units = nil
-	if err := p.makeUnits(closure(roots), prof); err != nil {
-		return err
-	}
-	for _, u := range p.units {
-		if err := p.compile(u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// planRoots links programs and says what is delivered.
-func (p *planner) planRoots(roots []*pkg) error {
-	platform := p.s.platform()
-	names := map[string]string{}
-	for _, q := range roots {
-		if q.Name != "main" {
-			p.roots = append(p.roots, graph.Root{Name: q.ImportPath, From: p.compileID(q.unit), Path: q.out("x"), Platform: platform})
-			continue
-		}
-		id, out, err := p.link(q)
-		if err != nil {
-			return err
-		}
-		root := graph.Root{Name: q.ImportPath, From: id, Path: out, Platform: platform}
-		if p.cfg.Output {
-			if other, ok := names[out]; ok {
-				return &LoadError{Package: q.ImportPath, Msg: fmt.Sprintf("the programs %s and %s would both be written to %s", other, q.ImportPath, out), Hint: "build them one by one"}
-			}
-			names[out] = q.ImportPath
-			root.Name, root.Dest = out, out
-		}
-		p.roots = append(p.roots, root)
-	}
-	return nil
 }

@@ -1,0 +1,99 @@
+// From the packages that the user asked for to nodes and results.
+package gobuild
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/mergefest/mergefest/graph"
+)
+
+// plan makes all nodes and roots of the target.
+func (p *planner) plan() error {
+	p.add(p.tc.Node)
+	byProfile := map[*profile][]*pkg{}
+	var profiles []*profile
+	known := map[string]*profile{}
+	var roots []*pkg
+	for _, path := range p.facts.Roots {
+		facts := p.byPath[path]
+		if facts == nil {
+			return fmt.Errorf("package %s was asked for but not loaded", path)
+		}
+		if p.cfg.Output && facts.Name != "main" {
+			continue
+		}
+		prof, err := p.profileOf(facts, known)
+		if err != nil {
+			return err
+		}
+		q, err := p.instance(path, prof)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(profiles, prof) {
+			profiles = append(profiles, prof)
+		}
+		byProfile[prof] = append(byProfile[prof], q)
+		roots = append(roots, q)
+	}
+	if len(roots) == 0 {
+		return &LoadError{Msg: "no main packages to build", Hint: "name a package main, or leave -o out to compile only"}
+	}
+	for _, prof := range profiles {
+		if err := p.planUnits(byProfile[prof], prof); err != nil {
+			return err
+		}
+	}
+	return p.planRoots(roots)
+}
+
+// planUnits makes the compile nodes of roots that share a profile.
+func (p *planner) planUnits(roots []*pkg, prof *profile) error {
+	for _, path := range p.implicit() {
+		if !slices.ContainsFunc(roots, func(q *pkg) bool { return q.Name == "main" }) {
+			break
+		}
+		q, err := p.instance(path, prof)
+		if err != nil {
+			return err
+		}
+		roots = append(roots, q)
+	}
+	p.units = nil
+	if err := p.makeUnits(closure(roots), prof); err != nil {
+		return err
+	}
+	for _, u := range p.units {
+		if err := p.compile(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planRoots links programs and says what is delivered.
+func (p *planner) planRoots(roots []*pkg) error {
+	platform := p.s.platform()
+	names := map[string]string{}
+	for _, q := range roots {
+		if q.Name != "main" {
+			p.roots = append(p.roots, graph.Root{Name: q.ImportPath, From: p.compileID(q.unit), Path: q.out("x"), Platform: platform})
+			continue
+		}
+		id, out, err := p.link(q)
+		if err != nil {
+			return err
+		}
+		root := graph.Root{Name: q.ImportPath, From: id, Path: out, Platform: platform}
+		if p.cfg.Output {
+			if other, ok := names[out]; ok {
+				return &LoadError{Package: q.ImportPath, Msg: fmt.Sprintf("the programs %s and %s would both be written to %s", other, q.ImportPath, out), Hint: "build them one by one"}
+			}
+			names[out] = q.ImportPath
+			root.Name, root.Dest = out, out
+		}
+		p.roots = append(p.roots, root)
+	}
+	return nil
+}
