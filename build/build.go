@@ -39,6 +39,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, &UsageError{err.Error()}
 	}
+	if o.Engine.Log == nil {
+		o.Engine.Log = func(line string) { display.Printf("%s", line) }
+	}
 	b := &building{o: o, display: display}
 	err = b.run(ctx)
 	switch {
@@ -91,12 +94,11 @@ func (b *building) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.tracker = progress.NewTracker(progress.Config{
-		Nodes:  b.planned.Graph.Nodes(),
-		NodeOf: nodeOf(plan),
-		Chain:  b.planned.Graph.Chain,
-		Begun:  time.Now(),
-	})
+	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf(plan), Chain: b.planned.Graph.Chain}
+	if b.engine.Info().Embedded { // its clock is ours
+		config.Begun = time.Now()
+	}
+	b.tracker = progress.NewTracker(config)
 	b.display.Attach(b.tracker)
 	err = b.solve(ctx, plan)
 	b.transferred()

@@ -40,7 +40,6 @@ func (e *engineFlags) options() engine.Options {
 	if self, err := os.Executable(); err == nil {
 		o.ServeCommand = []string{self, "engine", "serve"}
 	}
-	o.Log = func(line string) { fmt.Fprintln(os.Stderr, line) }
 	return o
 }
 
