@@ -127,5 +127,9 @@ func planModCache(ctx context.Context, o Options, dir string) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &part{nodes: g.Nodes(), roots: g.Roots(), secrets: secrets}, nil
+	roots := g.Roots()
+	for i := range roots {
+		roots[i].Dest = "." // the output directory is the cache
+	}
+	return &part{nodes: g.Nodes(), roots: roots, secrets: secrets}, nil
 }

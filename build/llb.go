@@ -42,6 +42,7 @@ func lowerAll(ctx context.Context, o Options) (*lowered, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Output = "." // results are wanted; where they go is the other client's business
 	planned, err := plan(ctx, o, t)
 	if err != nil {
 		return nil, err

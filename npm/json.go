@@ -21,6 +21,7 @@ type document struct {
 	file string
 	data []byte // without the byte order mark
 	top  object
+	keys map[string]int // offsets of keys by path, once a position was asked for
 }
 
 // maxJSON bounds a file: the largest lockfiles known have about 20 MB.
@@ -82,34 +83,69 @@ func (d *document) errorIn(e *Error, path ...string) *Error {
 	return d.errorAt(d.locate(path), e)
 }
 
-// locate finds the offset of the key at path by reading the file again: positions are needed only
-// where something is wrong, so parsing doesn't pay for them.
+// locate finds the offset of the key at path, or of the nearest object around it. It reads the file
+// again, once: positions are needed only where something is wrong.
 func (d *document) locate(path []string) int {
-	dec := json.NewDecoder(bytes.NewReader(d.data))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return 0
+	if d.keys == nil {
+		d.keys = map[string]int{}
+		dec := json.NewDecoder(bytes.NewReader(d.data))
+		if t, err := dec.Token(); err == nil && t == json.Delim('{') {
+			d.index(dec, "", 0)
+		}
 	}
-	found := 0
-	for len(path) > 0 && dec.More() {
+	for n := len(path); n > 0; n-- {
+		if at, ok := d.keys[strings.Join(path[:n], "\x00")]; ok {
+			return at
+		}
+	}
+	return 0
+}
+
+// maxIndex bounds the depth of keys with positions; lockfiles of version 1 nest the deepest.
+const maxIndex = 64
+
+// index notes the keys of the object that dec is in, and of those below it.
+func (d *document) index(dec *json.Decoder, prefix string, depth int) {
+	for dec.More() {
 		key, err := dec.Token()
+		name, ok := key.(string)
+		if err != nil || !ok {
+			return
+		}
+		path := prefix + name
+		end := int(dec.InputOffset())
+		d.keys[path] = max(0, bytes.LastIndexByte(d.data[:max(0, end-1-len(name))], '"'))
+		value, err := dec.Token()
 		if err != nil {
-			break
+			return
 		}
-		if key != path[0] {
-			var skip json.RawMessage
-			if dec.Decode(&skip) != nil {
-				break
+		switch {
+		case value == json.Delim('{') && depth < maxIndex:
+			d.index(dec, path+"\x00", depth+1)
+		case value == json.Delim('{') || value == json.Delim('['):
+			if !skipRest(dec) {
+				return
 			}
-			continue
-		}
-		quoted := len(key.(string)) + 2
-		found = max(0, int(dec.InputOffset())-quoted)
-		path = path[1:]
-		if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-			break
 		}
 	}
-	return found
+	_, _ = dec.Token() // the closing brace; an error ends the loop around
+}
+
+// skipRest reads to the end of the list or object that dec is in.
+func skipRest(dec *json.Decoder) bool {
+	for open := 1; open > 0; {
+		t, err := dec.Token()
+		if err != nil {
+			return false
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			open++
+		case json.Delim('}'), json.Delim(']'):
+			open--
+		}
+	}
+	return true
 }
 
 var (

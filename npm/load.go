@@ -41,6 +41,9 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
 		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
 	}
+	if s, ok := o.Config.get("install-links"); ok && s.value == "true" {
+		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-links is not supported: it packs directories", Advice: "unset it, so that directories are linked"}
+	}
 	omit, err := o.omits()
 	if err != nil {
 		return nil, err

@@ -308,3 +308,16 @@ func FuzzNpmrc(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkLoad plans a project of 1,300 packages.
+func BenchmarkLoad(b *testing.B) {
+	cfg, err := NewConfig(ConfigInput{Env: []string{"npm_config_registry=https://registry.example.com"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Load(b.Context(), os.DirFS("testdata/corpus/cra"), Options{Config: cfg, Scripts: ScriptPolicy{None: true}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

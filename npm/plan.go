@@ -59,6 +59,7 @@ func (a *app) plan() (*Plan, error) {
 	}
 	p.Secrets = src.secrets
 	p.Scripts = a.listScripts()
+	p.Warnings = append(p.Warnings, a.ownScripts()...)
 
 	merge := &graph.Merge{}
 	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
@@ -148,7 +149,11 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 		}
 	}
 	var loose []action.File
-	for _, b := range t.binLinks() {
+	bins := t.binLinks()
+	if s, ok := a.opt.Config.get("bin-links"); ok && s.value == "false" {
+		bins = nil
+	}
+	for _, b := range bins {
 		if b.node.isLink() {
 			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
 				loose = append(loose, action.File{Path: b.path, Link: b.target})
@@ -306,6 +311,27 @@ func (a *app) listScripts() []Script {
 		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}
 		s.Run, s.Network = a.scripts.decide(s.Package)
 		out = append(out, s)
+	}
+	return out
+}
+
+// ownScripts remarks on scripts of the project's own directories, which npm ci would run.
+func (a *app) ownScripts() []string {
+	if a.scripts.None {
+		return nil
+	}
+	var out []string
+	for _, loc := range sortedKeys(a.manifests) {
+		doc := a.manifests[loc]
+		var names []string
+		for _, event := range []string{"preinstall", "install", "postinstall", "prepare"} {
+			if str(obj(doc.top, "scripts"), event) != "" {
+				names = append(names, event)
+			}
+		}
+		if names != nil {
+			out = append(out, fmt.Sprintf("%s: the project's own scripts aren't run: %s", doc.file, strings.Join(names, ", ")))
+		}
 	}
 	return out
 }

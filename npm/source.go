@@ -110,6 +110,9 @@ func (s *sources) fromRegistry(n *node) (string, *Error) {
 	return base + name + "/-/" + strings.ReplaceAll(file, "+", "%2B"), nil
 }
 
+// hostModes are values of replace-registry-host without a dot that aren't the default's name.
+var hostModes = [...]string{"always", "never", "localhost"}
+
 // replaceHost applies npm's replace-registry-host: a lockfile made with the default registry is
 // used with whichever is configured.
 func (s *sources) replaceHost(name, resolved string) ([]string, *Error) {
@@ -134,8 +137,8 @@ func (s *sources) replaceHost(name, resolved string) ([]string, *Error) {
 	if sameHost(base, resolved) {
 		return []string{resolved}, nil
 	}
-	mode := "npmjs" // npm's name for its default registry
-	if v, ok := s.cfg.get("replace-registry-host"); ok {
+	mode := "" // the default registry, for which npm has a name of one word
+	if v, ok := s.cfg.get("replace-registry-host"); ok && (strings.ContainsAny(v.value, ".:") || contains(hostModes[:], v.value)) {
 		mode = v.value
 	}
 	if base == "" || mode == "never" {
@@ -144,7 +147,7 @@ func (s *sources) replaceHost(name, resolved string) ([]string, *Error) {
 	switch {
 	case mode == "always" || mode == u.Hostname():
 		return []string{swapHost(u, base)}, nil
-	case mode != "npmjs":
+	case mode != "":
 		if m, err := url.Parse(mode); err != nil || m.Hostname() != u.Hostname() {
 			return []string{resolved}, nil
 		}

@@ -59,7 +59,7 @@ const profileEnv = "BENCH_OPS_PROFILE"
 
 // serve is the embedded engine's process.
 func serve(ctx context.Context, args []string) int {
-	if path := os.Getenv(profileEnv); path != "" {
+	if path := os.Getenv(profileEnv); path != "" && embedded.Inside() {
 		f, err := os.Create(path)
 		if err == nil {
 			err = pprof.StartCPUProfile(f)

@@ -119,3 +119,6 @@ func detachUnified() error {
 	}
 	return err
 }
+
+// Inside tells whether this process is the one that does the work, not the one that watches it.
+func Inside() bool { return os.Getenv(pidEnv) != "" }

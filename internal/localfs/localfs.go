@@ -52,11 +52,13 @@ type Dir struct {
 	Files []graph.LocalFile
 }
 
-// FS implements fsutil.FS. It is safe for concurrent use.
+// FS implements fsutil.FS. It is safe for concurrent use. What uses it to send files should run with
+// Guard.
 type FS struct {
-	entries []entry
-	index   map[string]int
-	digest  string
+	entries  []entry
+	index    map[string]int
+	digest   string
+	failures failures
 }
 
 // entry is a file, symbolic link or directory.
@@ -306,9 +308,9 @@ func (f *FS) Open(p string) (io.ReadCloser, error) {
 	file, err := os.Open(e.source)
 	if err != nil {
 		// The sender takes an error of Open for an empty file, so that it must come from Read.
-		return io.NopCloser(failing{&FileError{Node: e.node, Path: e.source, Err: bare(err)}}), nil
+		return io.NopCloser(failing{f.failures.fail(&FileError{Node: e.node, Path: e.source, Err: bare(err)})}), nil
 	}
-	return &verified{file: file, hash: sha256.New(), entry: e}, nil
+	return &verified{fs: f, file: file, hash: sha256.New(), entry: e}, nil
 }
 
 // Sent tells how many bytes of each directory an engine has asked for. A directory of which

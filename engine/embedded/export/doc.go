@@ -15,6 +15,8 @@
 // has a directory, a directory where it has a file), the export fails with a ConflictError and
 // changes nothing.
 //
+// A directory that was there before an export came to it keeps its mode, and is never removed.
+//
 // No symbolic link below the destination is ever followed: every directory is opened from the
 // destination's own descriptor with RESOLVE_NO_SYMLINKS, and everything else is done by a single name
 // in an opened directory. The destination itself may be a link.
