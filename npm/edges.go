@@ -48,8 +48,10 @@ func (n *node) edge(name string) *edge {
 
 // link computes all edges of the tree afresh.
 func (t *tree) link() {
+	t.bundling = false
 	for _, n := range t.nodes {
 		n.edges, n.in = nil, nil
+		t.bundling = t.bundling || len(bundles(n.pkg)) > 0
 	}
 	for _, n := range t.ordered() {
 		if n.isLink() {
@@ -175,7 +177,7 @@ func (t *tree) depValid(n *node, want, dir string) bool {
 	if want == "" {
 		want = "*"
 	}
-	s := parseSpec(want, dir)
+	s := t.versions.spec(want, dir)
 	if s.kind == specAlias {
 		s = *s.sub
 	}
@@ -199,14 +201,27 @@ func (t *tree) depValid(n *node, want, dir string) bool {
 	return false
 }
 
-// versionCache remembers parsed versions and ranges: a tree asks for the same few again and again.
+// versionCache remembers what was parsed: a tree asks for the same few again and again.
 type versionCache struct {
+	specs    map[string]spec
 	versions map[string]*semver.Version
 	ranges   map[string]*versionRange
 }
 
 func newVersionCache() *versionCache {
-	return &versionCache{map[string]*semver.Version{}, map[string]*versionRange{}}
+	return &versionCache{map[string]spec{}, map[string]*semver.Version{}, map[string]*versionRange{}}
+}
+
+// spec is parseSpec; paths depend on the directory and aren't remembered.
+func (c *versionCache) spec(raw, dir string) spec {
+	s, ok := c.specs[raw]
+	if !ok {
+		s = parseSpec(raw, dir)
+		if s.kind != specFile && s.kind != specDirectory {
+			c.specs[raw] = s
+		}
+	}
+	return s
 }
 
 func (c *versionCache) satisfies(version, rng string) bool {

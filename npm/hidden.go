@@ -87,7 +87,7 @@ func (t *tree) meta(n *node, omitResolved bool) object {
 // fromRegistry reports whether all that ask for n name a version, a range or a tag.
 func (t *tree) fromRegistry(n *node) bool {
 	for _, e := range n.in {
-		if !parseSpec(t.spec(e), "").registry() {
+		if !t.versions.spec(t.spec(e), "").registry() {
 			return false
 		}
 	}

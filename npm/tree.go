@@ -107,6 +107,7 @@ type tree struct {
 	// workspaces maps a workspace's name to its directory.
 	workspaces map[string]string
 	versions   *versionCache
+	bundling   bool // some package bundles others
 }
 
 type treeOptions struct {
@@ -235,7 +236,12 @@ func (t *tree) isWorkspace(n *node) bool {
 
 // bundler is the package in whose tarball n travels, nil if n has its own. The app itself can be
 // one (it lists what it would publish).
-func (t *tree) bundler(n *node) *node { return t.findBundler(n, map[*node]bool{}) }
+func (t *tree) bundler(n *node) *node {
+	if !t.bundling {
+		return nil
+	}
+	return t.findBundler(n, map[*node]bool{})
+}
 
 func (t *tree) findBundler(n *node, seen map[*node]bool) *node {
 	if seen[n] {
