@@ -1,5 +1,6 @@
 // Package localfs is the virtual file system through which a client's files reach an engine: for
-// each Local node a directory that holds exactly the files of its list.
+// each Local node a directory that holds exactly the files of its list. A symbolic link stands for
+// the file that it leads to; one that leads to a directory or nowhere is sent as a link.
 //
 // Whatever differs between machines without meaning anything is normalised: owners are 0, modes are
 // 0644 or 0755, names come in one order. A symbolic link is sent as one if it leads to something in

@@ -76,26 +76,26 @@ func walk(t *testing.T, f *FS, target string) ([]string, map[string]stat) {
 	return names, stats
 }
 
-var sample = []graph.LocalFile{{Path: "b.go"}, {Path: "a/run.sh"}, {Path: "a.go"}, {Path: "a/link"}, {Path: "moved.go", Source: "b.go"}}
+var sample = []graph.LocalFile{{Path: "b.go"}, {Path: "a/run.sh"}, {Path: "a.go"}, {Path: "a/link"}, {Path: "a/follow"}, {Path: "moved.go", Source: "b.go"}}
 
 func sampleDir(t *testing.T, b string) Dir {
-	root := write(t, map[string]string{"a.go": "a", "b.go": b, "a/run.sh*": "run", "a/link": "->run.sh", "unlisted": "x"})
+	root := write(t, map[string]string{"a.go": "a", "b.go": b, "a/run.sh*": "run", "a/link": "->gone", "a/follow": "->../a.go", "unlisted": "x"})
 	return Dir{Name: "n1", Root: root, Files: sample}
 }
 
 func TestWalkIsSortedAndNormalised(t *testing.T) {
 	f := open(t, sampleDir(t, "b"))
 	names, stats := walk(t, f, "/")
-	want := []string{"n1", "n1/a", "n1/a/link", "n1/a/run.sh", "n1/a.go", "n1/b.go", "n1/moved.go"}
+	want := []string{"n1", "n1/a", "n1/a/follow", "n1/a/link", "n1/a/run.sh", "n1/a.go", "n1/b.go", "n1/moved.go"}
 	if !slices.Equal(names, want) {
 		t.Errorf("walk = %q, want %q", names, want)
 	}
-	for p, mode := range map[string]iofs.FileMode{"n1/a": iofs.ModeDir | 0o755, "n1/a.go": 0o644, "n1/a/run.sh": 0o755, "n1/a/link": iofs.ModeSymlink | 0o777} {
+	for p, mode := range map[string]iofs.FileMode{"n1/a": iofs.ModeDir | 0o755, "n1/a.go": 0o644, "n1/a/run.sh": 0o755, "n1/a/link": iofs.ModeSymlink | 0o777, "n1/a/follow": 0o644} {
 		if stats[p].mode != mode {
 			t.Errorf("%s: mode %v, want %v", p, stats[p].mode, mode)
 		}
 	}
-	if sub, _ := walk(t, f, "/n1/a"); !slices.Equal(sub, []string{"n1/a", "n1/a/link", "n1/a/run.sh"}) {
+	if sub, _ := walk(t, f, "/n1/a"); !slices.Equal(sub, []string{"n1/a", "n1/a/follow", "n1/a/link", "n1/a/run.sh"}) {
 		t.Errorf("walk of a part = %q", sub)
 	}
 }
