@@ -94,7 +94,7 @@ func (b *building) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf(plan), Chain: b.planned.Graph.Chain}
+	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf(plan), Chain: b.planned.Graph.Chain, PathMap: b.planned.Translate}
 	if b.engine.Info().Embedded { // its clock is ours
 		config.Begun = time.Now()
 	}

@@ -106,7 +106,7 @@ func planGo(ctx context.Context, o Options, t target, dir string) (*part, error)
 	}
 	secrets := maps.Clone(p.Secrets)
 	maps.Copy(secrets, tc.Secrets)
-	return &part{nodes: p.Graph.Nodes(), roots: p.Graph.Roots(), locals: p.Locals, secrets: secrets}, nil
+	return &part{nodes: p.Graph.Nodes(), roots: p.Graph.Roots(), locals: p.Locals, secrets: secrets, translate: p.Names.Translate}, nil
 }
 
 // planModCache plans the download of every module of the project that holds dir.

@@ -4,9 +4,11 @@ package build
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,7 +181,11 @@ func (o Options) nodeRuntime(ctx context.Context, t target) (*npm.Runtime, error
 			Platform: t.platform, Action: &graph.Image{Ref: o.NPM.Image},
 		}}, nil
 	}
-	n, err := toolchain.OpenStore(importsDir(t.stateDir)).HostNode(ctx, "", t.platform)
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, errors.New("there is none on this machine; install it, or name an image that has it with --npm-image")
+	}
+	n, err := toolchain.OpenStore(importsDir(t.stateDir)).HostNode(ctx, node, t.platform)
 	if err != nil {
 		return nil, err
 	}

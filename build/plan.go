@@ -23,6 +23,16 @@ type Planned struct {
 	Secrets map[string][]byte
 	// Notes are remarks for the user about what was planned.
 	Notes []string
+	// translate turns what programs print into text with the names that the user knows.
+	translate []func(string) string
+}
+
+// Translate turns what a node's programs print into text with the file names that the user knows.
+func (p *Planned) Translate(text string) string {
+	for _, t := range p.translate {
+		text = t(text)
+	}
+	return text
 }
 
 // part is what one analyzer contributes.
@@ -32,6 +42,8 @@ type part struct {
 	locals  map[string]string
 	secrets map[string][]byte
 	notes   []string
+	// translate is Planned.Translate for this part; nil changes nothing.
+	translate func(string) string
 }
 
 // analyzer knows one ecosystem.
@@ -189,6 +201,9 @@ func join(dir string, parts []*part) (*Planned, error) {
 			out.Secrets[name] = value
 		}
 		out.Notes = append(out.Notes, p.notes...)
+		if p.translate != nil {
+			out.translate = append(out.translate, p.translate)
+		}
 	}
 	g, err := graph.New(nodes, byPlatform(roots))
 	if err != nil {

@@ -76,7 +76,8 @@ type Secret struct {
 // Write makes small files, links and directories.
 type Write struct{ Files []action.File }
 
-// Local takes files of the client by an exact list.
+// Local takes files of the client by an exact list. A symbolic link is taken as one if it
+// leads to something in the same list; otherwise it stands for the file that it leads to.
 type Local struct {
 	// Root names one of the directories that the client offers; empty is the project directory.
 	Root  string
