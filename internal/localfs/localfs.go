@@ -3,11 +3,14 @@
 // the file that it leads to; one that leads to a directory or nowhere is sent as a link.
 //
 // Whatever differs between machines without meaning anything is normalised: owners are 0, modes are
-// 0644 or 0755, names come in one order. A symbolic link is sent as one if it leads to something in
-// the same directory; otherwise the file that it leads to is sent. Modification times are derived from content. BuildKit
+// 0644 or 0755, names come in one order. Modification times are derived from content. BuildKit
 // transfers only files whose size, mode or time changed since the last transfer; with such times
 // that comparison is one of content, so an edit that keeps the size and the clock is noticed, and a
 // fresh checkout of the same content transfers nothing.
+//
+// A symbolic link to a file that the same directory doesn't send would lead nowhere in a container:
+// the file is sent in its place. Other links are sent as they are, also those that lead nowhere on
+// the client.
 package localfs
 
 import (
@@ -177,13 +180,12 @@ func (f *FS) read(e *entry, kept *atomic.Int64) error {
 		if err != nil {
 			return err
 		}
-		if f.inside(e, link) {
+		to, err := os.Stat(e.source)
+		if f.inside(e, link) || err != nil || !to.Mode().IsRegular() {
 			e.link, e.mode, e.sum = link, iofs.ModeSymlink|0o777, sha256.Sum256([]byte(link))
 			return nil
 		}
-		if st, err = os.Stat(e.source); err != nil {
-			return fmt.Errorf("it is a symbolic link to %s: %w", link, bare(err))
-		}
+		st = to
 	}
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("it is a %s; only regular files and symbolic links can be sent", kind(st.Mode()))
@@ -213,7 +215,7 @@ func (f *FS) read(e *entry, kept *atomic.Int64) error {
 }
 
 // inside reports whether a link leads to something that the same directory sends, seen from where it
-// will be. Other links would lead nowhere in a container: what they lead to is sent instead.
+// will be.
 func (f *FS) inside(e *entry, link string) bool {
 	to := path.Join(path.Dir(e.path), filepath.ToSlash(link))
 	if filepath.IsAbs(link) || to != e.dirName && !strings.HasPrefix(to, e.dirName+"/") {

@@ -80,7 +80,7 @@ func TestTransferByContent(t *testing.T) {
 		}
 		return f.Sent()
 	}
-	if got := send(); got["n1"] != 1+1+1+3 {
+	if got := send(); got["n1"] != int64(len("a")+len("b")+len("b")+len("run")+len("x")) {
 		t.Errorf("the first transfer sent %v", got)
 	}
 	if data, err := os.ReadFile(filepath.Join(dest, "n1/a/run.sh")); err != nil || string(data) != "run" {
