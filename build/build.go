@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -95,7 +96,7 @@ func (b *building) run(ctx context.Context) error {
 		return err
 	}
 	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf(plan), Chain: b.planned.Graph.Chain, PathMap: b.planned.Translate}
-	if b.engine.Info().Embedded { // its clock is ours
+	if info := b.engine.Info(); info.Embedded || strings.HasPrefix(info.URL, "unix:") { // its clock is ours
 		config.Begun = time.Now()
 	}
 	b.tracker = progress.NewTracker(config)

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/mount"
+
 	"github.com/mergefest/mergefest/engine"
 )
 
@@ -133,5 +135,9 @@ func (s *Server) wait(ctx context.Context) string {
 // server sweeps them if this one is killed.
 func privateTemp(stateDir string) error {
 	dir := filepath.Join(engine.Layout{Dir: stateDir}.Data(), "worker", "tmp")
-	return os.Setenv("TMPDIR", dir)
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
+	// containerd has read the variable already, when the process began.
+	return mount.SetTempMountLocation(dir)
 }
