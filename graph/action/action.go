@@ -10,7 +10,7 @@ package action
 // Paths inside the container of an op.
 const (
 	// OutDir is where an op leaves its result. A path inside a node's output is always written
-	// relative to it ("bin/hello").
+	// relative to it ("bin/hello"). Everything in it gets one fixed modification time.
 	OutDir = "/out"
 	// InDir is the conventional parent of read-only inputs. Package graph's Join relies on it:
 	// what a node writes to OutDir/P, its consumers should mount at InDir/P.
@@ -21,7 +21,8 @@ const (
 // only action with a network. All items end up in one output directory.
 type Fetch struct {
 	Items []Item `json:"items"`
-	// Files are written beside the items, for instance a tool's own record of what was fetched.
+	// Files are written beside the items, for instance a tool's own record of what was fetched. They
+	// replace files of items; two items that make one path are an error.
 	Files []File `json:"files,omitempty"`
 }
 
@@ -35,7 +36,8 @@ type Item struct {
 	// sha384, sha256, sha1), "<algorithm>:<hex>", and Go's "h1:<base64>" (of a zip's content, or
 	// of a single file taken as "go.mod"; see golang.org/x/mod/sumdb/dirhash). Of several
 	// algorithms only the strongest counts, and any one digest of it suffices, as in the SRI
-	// specification. Empty is refused unless Unverified is set.
+	// specification. Empty is refused unless Unverified is set. An h1 is that of a zip's content if
+	// the item is unpacked or a destination ends in ".zip".
 	Integrity  []string `json:"integrity,omitempty"`
 	Unverified bool     `json:"unverified,omitempty"`
 	// Auth names the secret that carries the credential for these URLs: the complete value of an
@@ -60,11 +62,11 @@ type Unpack struct {
 	// Prefix keeps only entries below it and drops it, before Strip. An entry outside is skipped.
 	Prefix string `json:"prefix,omitempty"`
 	// An entry's permission bits become (entry | SetMode) &^ ClearMode. A zip entry without Unix
-	// permissions counts as 0644.
+	// permissions counts as 0644. Directories are 0755, whatever the archive says.
 	SetMode   uint32 `json:"setMode,omitempty"`
 	ClearMode uint32 `json:"clearMode,omitempty"`
-	// Links says what to do with symbolic and hard links: "keep" (inside the destination only),
-	// "skip" or "refuse". Empty is "refuse".
+	// Links says what to do with symbolic and hard links: "keep" (relative, inside the destination,
+	// with ".." only at the beginning), "skip" or "refuse". Empty is "refuse".
 	Links string `json:"links,omitempty"`
 	// Executable lists paths, relative to the unpacked directory, that get all execute bits.
 	// A path that does not exist is ignored.

@@ -102,7 +102,9 @@ func TestFetch(t *testing.T) {
 				Unpack: &action.Unpack{Format: "tar", Strip: 1, Executable: []string{"bin/x.js"}}, Dests: []string{"node_modules/p", "node_modules/q/node_modules/p"}},
 			{Name: "big", URLs: []string{srv.URL + "/big"}, Integrity: sri(big), Dests: []string{"d/big", "big"}, Mode: 0o755},
 		},
-		Files: []action.File{{Path: "node_modules/p/package.json", Text: "replaced"}, {Path: "record", Text: "r"}},
+		Files: []action.File{{Path: "node_modules/p/package.json", Text: "replaced"}, {Path: "record", Text: "r"},
+			{Path: "node_modules/.bin/x", Link: "../p/bin/x.js", If: "node_modules/p/bin/x.js"},
+			{Path: "no/link", Link: "y", If: "node_modules/p/bin/y.js"}, {Path: "no/dir", Link: "y", If: "node_modules/p/package.json/y"}},
 	}
 	out := t.TempDir()
 	if err := fetcher(t, fetch.Settings{}, quick).Do(t.Context(), doc, fetch.Env{OutDir: out}); err != nil {
@@ -120,6 +122,9 @@ func TestFetch(t *testing.T) {
 		if fi, err := os.Stat(filepath.Join(out, path)); err != nil || fi.Mode() != want {
 			t.Errorf("%s: %v, %v", path, fi.Mode(), err)
 		}
+	}
+	if target, err := os.Readlink(filepath.Join(out, "node_modules/.bin/x")); target != "../p/bin/x.js" {
+		t.Errorf("the link whose condition holds: %q, %v", target, err)
 	}
 	// Nothing but the results is there, and all of it has the fixed time.
 	entries, _ := os.ReadDir(out)

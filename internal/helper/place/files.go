@@ -3,8 +3,10 @@
 package place
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/mergefest/mergefest/graph/action"
 )
@@ -45,6 +47,19 @@ func (o *Output) Files(files []action.File) error {
 		elems, err := Split(f.Path)
 		if err != nil {
 			return err
+		}
+		if f.If != "" {
+			cond, err := Split(f.If)
+			if err != nil {
+				return err
+			}
+			_, err = o.root.Lstat(Join(cond))
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("write %s if there is %s: %w", f.Path, f.If, err)
+			}
 		}
 		if err := w.file(elems, f); err != nil {
 			return fmt.Errorf("write %s: %w", f.Path, err)

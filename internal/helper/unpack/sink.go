@@ -3,6 +3,7 @@
 package unpack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type sink struct {
 	bytes      int64
 	entries    int
 	seen       map[string]bool // files written by this archive
+	renamed    map[string]bool // those of them that have another name in the archive
 	lastWins   bool            // a file that comes again replaces the first
 }
 
@@ -43,7 +45,7 @@ func (u *Unpacker) newSink(how action.Unpack, out *place.Output, dests []string,
 	s := &sink{
 		how: how, prefix: prefix, buffers: &u.buffers,
 		limits: u.limits, allowed: u.limits.allowed(size),
-		seen: map[string]bool{},
+		seen: map[string]bool{}, renamed: map[string]bool{},
 	}
 	if len(how.Executable) > 0 {
 		s.executable = make(map[string]bool, len(how.Executable))
@@ -120,9 +122,16 @@ func printable(name string) string {
 
 // file writes a file of the given size from r to every destination.
 func (s *sink) file(ctx context.Context, entry string, elems []string, mode fs.FileMode, size int64, r io.Reader) error {
+	elems, original := s.rename(elems)
 	name := place.Join(elems)
+	if !original && s.seen[name] && !s.renamed[name] {
+		if _, err := io.CopyN(io.Discard, r, size); err != nil { // read on, so that it is checked
+			return &Error{Entry: entry, Err: err}
+		}
+		return nil // the archive has a file of that name, which wins
+	}
 	if s.seen[name] {
-		if !s.lastWins {
+		if !s.lastWins && !s.renamed[name] {
 			return &Error{Entry: entry, Reason: "the archive has it twice"}
 		}
 		for _, w := range s.writers {
@@ -132,6 +141,13 @@ func (s *sink) file(ctx context.Context, entry string, elems []string, mode fs.F
 		}
 	}
 	s.seen[name] = true
+	s.renamed[name] = !original
+	if s.how.Hashbang && s.executable[name] {
+		var err error
+		if r, size, err = fixHashbang(r, size); err != nil {
+			return &Error{Entry: entry, Err: err}
+		}
+	}
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	files, err := s.create(entry, elems, s.mode(mode, name))
@@ -148,6 +164,37 @@ func (s *sink) file(ctx context.Context, entry string, elems []string, mode fs.F
 		return &Error{Entry: entry, Err: err}
 	}
 	return nil
+}
+
+// rename gives a file the name that the plan wants for its base name. original is true for a file
+// that keeps its own.
+func (s *sink) rename(elems []string) (renamed []string, original bool) {
+	last := len(elems) - 1
+	to, ok := s.how.Rename[elems[last]]
+	if !ok {
+		return elems, true
+	}
+	return append(slices.Clone(elems[:last]), to), false
+}
+
+// maxHashbang is how far the end of the first line is looked for.
+const maxHashbang = 2048
+
+// fixHashbang takes the CR from the end of a first line "#!…\r\n".
+func fixHashbang(r io.Reader, size int64) (io.Reader, int64, error) {
+	head := make([]byte, min(size, maxHashbang))
+	if _, err := io.ReadFull(r, head); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, 0, err
+	}
+	end := bytes.IndexByte(head, '\n')
+	if bytes.HasPrefix(head, []byte("#!")) && end > 3 && head[end-1] == '\r' {
+		head = slices.Delete(head, end-1, end)
+		size--
+	}
+	return io.MultiReader(bytes.NewReader(head), r), size, nil
 }
 
 func (s *sink) create(entry string, elems []string, mode fs.FileMode) ([]*os.File, error) {

@@ -127,6 +127,13 @@ func Check(u action.Unpack) error {
 			return fmt.Errorf("executable: %w", err)
 		}
 	}
+	for from, to := range u.Rename {
+		for _, name := range []string{from, to} {
+			if elems, err := place.Split(name); err != nil || len(elems) != 1 {
+				return fmt.Errorf("rename: %q is not the name of a file without its directory", name)
+			}
+		}
+	}
 	return nil
 }
 

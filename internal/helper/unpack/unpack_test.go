@@ -313,3 +313,73 @@ func TestZip(t *testing.T) {
 // TestXZDictionary asks for a dictionary of 3 GB, in the first and in the second block's place.
 // TestBombs are stopped by what an entry announces, and by what the stream has beside entries'
 // contents.
+
+// TestRename checks that a file gets another base name unless the archive has that name too.
+func TestRename(t *testing.T) {
+	how := action.Unpack{Strip: 1, Rename: map[string]string{".gitignore": ".npmignore"}, SetMode: 0o644}
+	for _, format := range []string{"tar", "zip"} {
+		for _, tt := range []struct {
+			name    string
+			entries []entry
+		}{
+			{"renamed", []entry{{name: "p/.gitignore", body: "git"}, {name: "p/a/.gitignore", body: "a"}}},
+			{"before", []entry{{name: "p/.npmignore", body: "git"}, {name: "p/.gitignore", body: "no"}, {name: "p/a/.gitignore", body: "a"}}},
+			{"after", []entry{{name: "p/.gitignore", body: "no"}, {name: "p/.npmignore", body: "git"}, {name: "p/a/.gitignore", body: "a"}}},
+		} {
+			t.Run(format+" "+tt.name, func(t *testing.T) {
+				data, how := makeTar(t, tt.entries), how
+				if how.Format = format; format == "zip" {
+					data = makeZip(t, tt.entries)
+				}
+				dir := t.TempDir()
+				out, err := place.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer out.Close()
+				if err := unpack.New(unpack.DefaultLimits()).Unpack(t.Context(), bytes.NewReader(data), int64(len(data)), how, out, []string{"."}); err != nil {
+					t.Fatal(err)
+				}
+				for name, want := range map[string]string{".npmignore": "git", "a/.npmignore": "a"} {
+					if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != want {
+						t.Errorf("%s: %q, %v", name, got, err)
+					}
+				}
+				if _, err := os.Lstat(filepath.Join(dir, ".gitignore")); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf(".gitignore is there: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestHashbang checks that only the first line of an executable with "#!" changes.
+func TestHashbang(t *testing.T) {
+	long := "#!/bin/sh " + strings.Repeat("x", 3000) + "\r\n"
+	entries := []entry{
+		{name: "dos", body: "#!/usr/bin/env node\r\nline\r\n"}, {name: "unix", body: "#!/bin/sh\nline\r\n"},
+		{name: "none", body: "line\r\n"}, {name: "other", body: "#!/bin/sh\r\n"}, {name: "empty"}, {name: "cr", body: "#!\r\n"}, {name: "long", body: long},
+	}
+	want := map[string]string{
+		"dos": "#!/usr/bin/env node\nline\r\n", "unix": "#!/bin/sh\nline\r\n", "none": "line\r\n",
+		"other": "#!/bin/sh\r\n", "empty": "", "cr": "#!\r\n", "long": long,
+	}
+	data := makeTar(t, entries)
+	dir := t.TempDir()
+	out, err := place.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	how := action.Unpack{Format: "tar", Executable: []string{"dos", "unix", "none", "empty", "cr", "long"}, Hashbang: true}
+	if err := unpack.New(unpack.DefaultLimits()).Unpack(t.Context(), bytes.NewReader(data), int64(len(data)), how, out, []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range want {
+		for _, d := range []string{"a", "b"} {
+			if got, err := os.ReadFile(filepath.Join(dir, d, name)); string(got) != text {
+				t.Errorf("%s/%s: %.40q, %v", d, name, got, err)
+			}
+		}
+	}
+}
