@@ -38,6 +38,7 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds")
 	flag.StringVar(&b.buildkitd, "buildkitd", os.Getenv("MERGEFEST_BUILDKITD"), "`path` of a stock buildkitd; empty measures the embedded engine alone")
 	flag.StringVar(&b.dir, "dir", "", "directory for the engines' states; empty is a temporary one")
+	flag.BoolVar(&b.helper, "helper", false, "run the program at the place of mergefest's own helper, as its builds do")
 	flag.StringVar(&b.profile, "profile", "", "write a processor profile of the embedded engine to this `file`")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -51,6 +52,7 @@ type bench struct {
 	buildkitd string
 	dir       string
 	profile   string
+	helper    bool
 	tool      fsutil.FS
 }
 
@@ -164,7 +166,7 @@ func (b *bench) makeTool() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "true"), data, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "helper"), data, 0o755); err != nil {
 		return err
 	}
 	b.tool, err = fsutil.NewFS(dir)
@@ -238,11 +240,15 @@ func (b *bench) solve(ctx context.Context, c *contestant) error {
 
 func (b *bench) definition(ctx context.Context, round int) (*llb.Definition, error) {
 	tool := llb.Local("tool", llb.LocalUniqueID("tool"))
+	dir := "/tool"
+	if b.helper {
+		dir = "/.mergefest/0123456789abcdef"
+	}
 	outs := make([]llb.State, b.n)
 	for i := range outs {
 		outs[i] = llb.Scratch().Run(
-			llb.Args([]string{"/tool/true", fmt.Sprint(time.Now().UnixNano(), round, i)}),
-			llb.AddMount("/tool", tool, llb.Readonly),
+			llb.Args([]string{dir + "/helper", fmt.Sprint(time.Now().UnixNano(), round, i)}),
+			llb.AddMount(dir, tool, llb.Readonly),
 			llb.Network(pb.NetMode_NONE),
 		).AddMount("/out", llb.Scratch())
 	}

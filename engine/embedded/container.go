@@ -26,6 +26,7 @@ type container struct {
 	id      string
 	bundle  string
 	process bkexec.ProcessInfo
+	stubs   []string // mount points to be made after the end
 
 	started func() // tells whoever waits that the process was started; may be called again
 	begun   chan struct{}

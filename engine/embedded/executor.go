@@ -141,7 +141,11 @@ func (x *executor) runContainer(ctx context.Context, c *container, root bkexec.M
 	if err := writeSpec(c.bundle, spec); err != nil {
 		return err
 	}
-	return x.runtime.run(ctx, c)
+	if err := x.runtime.run(ctx, c); err != nil {
+		return err
+	}
+	// What the runtime wasn't asked to mount still leaves its mount point, as everywhere else.
+	return bkexec.CreateMountStubs(rootfs, c.stubs, 0, 0)
 }
 
 // mountsOf returns how a root file system is mounted, writable. They are valid until release.
@@ -256,7 +260,7 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 	if err := makeCwd(rootfs, meta.Cwd, int(uid), int(gid)); err != nil {
 		return nil, nil, err
 	}
-	if err := x.restrict(spec); err != nil {
+	if err := x.restrict(c, spec); err != nil {
 		return nil, nil, err
 	}
 	return spec, func() { cleanup(); clean(); ns.Close() }, nil

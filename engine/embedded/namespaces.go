@@ -35,17 +35,29 @@ func (e exitStatus) Error() string { return "exit status " + strconv.Itoa(int(e)
 // was started by a client it starts that one, waits for its end, and returns it as an exitStatus.
 // readyFD is passed on if it isn't negative.
 func enterNamespaces(readyFD int) error {
-	if os.Getenv(pidEnv) != "" {
+	if fd := os.Getenv(mapEnv); fd != "" {
+		return awaitIDs(fd)
+	}
+	if Inside() {
 		return prepareNamespace()
 	}
 	if os.Geteuid() != 0 {
 		return enterUserNamespace(readyFD)
 	}
-	return runInside(readyFD, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS})
+	return runInside(readyFD, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}, inherited{}, nil)
 }
 
-// runInside runs this program once more, with the same arguments, in new namespaces.
-func runInside(readyFD int, attr *syscall.SysProcAttr) error {
+// inherited is a file that the second process gets, and the variable that tells it.
+type inherited struct {
+	file *os.File
+	fd   int
+	env  string
+}
+
+// runInside runs this program once more, with the same arguments, in new namespaces, and returns
+// its end as an exitStatus. started, if not nil, is called with its process id when it runs; its
+// error ends it.
+func runInside(readyFD int, attr *syscall.SysProcAttr, extra inherited, started func(pid int) error) error {
 	// The kernel sends Pdeathsig when the thread that started the child ends.
 	runtime.LockOSThread()
 	attr.Pdeathsig = syscall.SIGKILL
@@ -54,21 +66,38 @@ func runInside(readyFD int, attr *syscall.SysProcAttr) error {
 	cmd.Env = append(os.Environ(), pidEnv+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = attr
-	if readyFD >= 0 {
-		ready := os.NewFile(uintptr(readyFD), "ready")
-		defer ready.Close()
-		for len(cmd.ExtraFiles) < readyFD-3 {
-			cmd.ExtraFiles = append(cmd.ExtraFiles, nil)
+	if readyFD >= 3 {
+		dup, err := unix.FcntlInt(uintptr(readyFD), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return fmt.Errorf("descriptor %d: %w", readyFD, err)
 		}
-		cmd.ExtraFiles = append(cmd.ExtraFiles, ready)
+		ready := os.NewFile(uintptr(dup), "ready")
+		defer ready.Close()
+		pass(cmd, ready, readyFD)
+	}
+	if extra.file != nil {
+		pass(cmd, extra.file, extra.fd)
+		cmd.Env = append(cmd.Env, extra.env)
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start in namespaces of its own: %w", err)
 	}
-	for _, f := range cmd.ExtraFiles {
-		f.Close() // so that its end is seen when the child is done with it
+	if extra.file != nil {
+		extra.file.Close()
+	}
+	if started != nil {
+		if err := started(cmd.Process.Pid); err != nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+			return err
+		}
+	}
+	if readyFD >= 3 {
+		// So that its end is seen when the child is done with it. It was kept to report errors.
+		cmd.ExtraFiles[readyFD-3].Close()
+		syscall.Close(readyFD)
 	}
 	go func() {
 		for s := range signals {
@@ -84,6 +113,14 @@ func runInside(readyFD int, attr *syscall.SysProcAttr) error {
 		return exitStatus(max(exit.ExitCode(), 1))
 	}
 	return err
+}
+
+// pass gives a command a file as a certain descriptor.
+func pass(cmd *exec.Cmd, f *os.File, fd int) {
+	for len(cmd.ExtraFiles) < fd-3 {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, nil)
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 }
 
 // prepareNamespace makes a new mount namespace fit for use.
@@ -113,11 +150,15 @@ func detachUnified() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return err
 	}
-	err := unix.Unmount(unifiedDir, unix.MNT_DETACH)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // not mounted
+	var st unix.Statfs_t
+	if err := unix.Statfs(unifiedDir, &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return nil // there is none
+	}
+	if unix.Unmount(unifiedDir, unix.MNT_DETACH) == nil {
 		return nil
 	}
-	return err
+	// In a user namespace, mounts of the outer one can only be covered.
+	return unix.Mount("none", unifiedDir, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=4k")
 }
 
 // Inside tells whether this process is the one that does the work, not the one that watches it.

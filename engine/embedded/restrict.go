@@ -14,7 +14,7 @@ import (
 var droppedCapabilities = []string{"CAP_MKNOD", "CAP_NET_RAW", "CAP_AUDIT_WRITE"}
 
 // restrict tightens a specification and fits it to the runtime.
-func (x *executor) restrict(spec *specs.Spec) error {
+func (x *executor) restrict(c *container, spec *specs.Spec) error {
 	if caps := spec.Process.Capabilities; caps != nil {
 		for _, set := range []*[]string{&caps.Bounding, &caps.Permitted, &caps.Effective, &caps.Inheritable, &caps.Ambient} {
 			*set = slices.DeleteFunc(slices.Clone(*set), func(c string) bool { return slices.Contains(droppedCapabilities, c) })
@@ -27,7 +27,8 @@ func (x *executor) restrict(spec *specs.Spec) error {
 		}
 	}
 	if x.rootless {
-		if _, err := rootless.ToRootless(spec); err != nil {
+		var err error
+		if c.stubs, err = rootless.ToRootless(spec); err != nil {
 			return err
 		}
 	}
