@@ -171,11 +171,16 @@ func mountsOf(ctx context.Context, root bkexec.Mount) (_ []mount.Mount, release 
 // It is so for mergefest's own helper on an empty root: what such an op leaves outside of
 // action.OutDir is no part of its result.
 func scrapRoot(args []string, root []mount.Mount) bool {
-	if len(args) == 0 || len(root) != 1 || root[0].Type != "bind" { // an overlay has a base
+	if len(args) == 0 || len(root) != 1 || root[0].Type != "bind" {
 		return false
 	}
 	dir, file := path.Split(args[0])
-	return file == helperbin.Name && path.Dir(path.Clean(dir)) == path.Clean(helperRoot)
+	if file != helperbin.Name || path.Dir(path.Clean(dir)) != path.Clean(helperRoot) {
+		return false
+	}
+	// A root with a base is a bind mount too: of the place where BuildKit has mounted the overlay.
+	files, err := os.ReadDir(root[0].Source)
+	return err == nil && len(files) == 0
 }
 
 // mountRoot mounts a root file system. Device files in it are dead: without a cgroup nothing else
