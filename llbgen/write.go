@@ -12,8 +12,10 @@ import (
 	"github.com/moby/buildkit/client/llb"
 )
 
-// maxFileActions is the number of files from which on the helper writes them: every action of a
-// file op resolves its path from the root, with cost in proportion to its depth.
+// maxFileActions is the number of files above which the helper writes them. Up to there a file op
+// took less time than a run of the helper, with 5 to 1000 files, on the embedded engine (0.5 to 0.8
+// times) and on a stock one (0.2 to 0.8 times). Beyond it, an op with that many actions is rather
+// slow to check: BuildKit walks the chain of actions in front of each.
 const maxFileActions = 1000
 
 // writeDocument is the helper's document of a write.
