@@ -163,13 +163,13 @@ func remoteInfo(ctx context.Context, c *client.Client) (Info, error) {
 }
 
 // knowsMerge tells whether a version has MergeOp, which came with v0.10. Versions that are no
-// semantic version are builds of some commit: recent ones, as v0.11 brought the question.
+// semantic version, or 0.0.0, are builds of some commit: recent ones, as v0.11 brought the question.
 func knowsMerge(version string) bool {
 	if version == "" {
 		return false
 	}
 	v, err := semver.NewVersion(strings.SplitN(version, "-", 2)[0])
-	return err != nil || !v.LessThan(semver.New(0, 10, 0, "", ""))
+	return err != nil || v.Major() == 0 && v.Minor() == 0 || !v.LessThan(semver.New(0, 10, 0, "", ""))
 }
 
 // Info tells what the engine is and can do.
