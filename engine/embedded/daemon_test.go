@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleEnv) {
 	case "serve":
 		os.Exit(embedded.Main(context.Background(), os.Args[1:], embedded.Options{Version: "test"}, os.Stderr))
+	case "try":
+		os.Exit(tryClient())
 	case "client":
 		os.Exit(hangingClient())
 	}

@@ -76,8 +76,9 @@ func denialAdvice() string {
 // subordinateIDs finds out which identities the user may map.
 func subordinateIDs() (*idMap, error) {
 	u, err := osuser.Current()
-	if err != nil {
-		return nil, err
+	if err != nil { // a user that no database knows
+		id := strconv.Itoa(os.Getuid())
+		u = &osuser.User{Uid: id, Gid: strconv.Itoa(os.Getgid()), Username: id}
 	}
 	uids, uerr := subordinates("/etc/subuid", u)
 	gids, gerr := subordinates("/etc/subgid", u)
