@@ -1,0 +1,153 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/graph/action"
+)
+
+// tree makes empty files below a new directory.
+func tree(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range files {
+		p := filepath.Join(dir, f)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func relative(t *testing.T, dir string, found []string) []string {
+	t.Helper()
+	var out []string
+	for _, f := range found {
+		r, err := filepath.Rel(dir, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func TestFindProjects(t *testing.T) {
+	dir := tree(t, "go/go.mod", "go/cmd/x/main.go", "go/docs/readme", "web/package-lock.json", "web/src/a.js",
+		"web/node_modules/x/package-lock.json", "tools/a/npm-shrinkwrap.json", "tools/b/go.mod", ".hidden/go.mod", "testdata/go.mod")
+	for _, c := range []struct {
+		sub, patterns string
+		goes, npms    []string
+	}{
+		{".", "./...", []string{"go", "tools/b"}, []string{"tools/a", "web"}},
+		{".", ".", nil, nil},
+		{"go", "./...", []string{"go"}, nil},
+		{"go", ".", []string{"go"}, nil},
+		{"go/cmd/x", "", []string{"go/cmd/x"}, nil},
+		{"go/docs", ".", nil, nil},
+		{"go/docs", "./...", []string{"go/docs"}, nil},
+		{"go", "example.com/some/path", []string{"go"}, nil},
+		{"web", "", nil, []string{"web"}},
+		{".", "./web ./tools/...", []string{"tools/b"}, []string{"web", "tools/a"}},
+	} {
+		o := Options{Dir: filepath.Join(dir, c.sub), Patterns: strings.Fields(c.patterns)}
+		goes, err := findGo(o)
+		if err != nil || !slices.Equal(relative(t, dir, goes), c.goes) {
+			t.Errorf("Go in %s %s: %q, %v; want %q", c.sub, c.patterns, goes, err, c.goes)
+		}
+		npms, err := findNPM(o)
+		if err != nil || !slices.Equal(relative(t, dir, npms), c.npms) {
+			t.Errorf("npm in %s %s: %q, %v; want %q", c.sub, c.patterns, npms, err, c.npms)
+		}
+	}
+}
+
+func TestNothingToBuild(t *testing.T) {
+	dir := tree(t, "readme")
+	var nothing *NothingError
+	if _, err := Plan(context.Background(), Options{Dir: dir}); !errors.As(err, &nothing) {
+		t.Errorf("error = %v", err)
+	}
+	if _, err := Plan(context.Background(), Options{Dir: filepath.Join(dir, "readme")}); err == nil {
+		t.Error("a file was taken for a project")
+	}
+}
+
+func localNode(name, root string) graph.Node {
+	return graph.Node{ID: graph.ID{Ecosystem: "t", Kind: "local", Package: name}, Action: &graph.Local{Root: root, Files: []graph.LocalFile{{Path: "f"}}}}
+}
+
+func TestJoinKeepsLocalDirectoriesApart(t *testing.T) {
+	a, b := localNode("a", ""), localNode("b", "")
+	shared := graph.Node{ID: graph.ID{Ecosystem: "t", Kind: "write", Package: "w"}, Action: &graph.Write{Files: []action.File{{Path: "x", Text: "x"}}}}
+	p, err := join("/p", []*part{
+		{nodes: []graph.Node{a, shared}, roots: []graph.Root{{Name: "a", From: a.ID}, {Name: "w", From: shared.ID}}, locals: map[string]string{"": "/p/one"}},
+		{nodes: []graph.Node{b, shared}, roots: []graph.Root{{Name: "b", From: b.ID}}, locals: map[string]string{"": "/p/two"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[graph.ID]string{a.ID: "/p/one", b.ID: "/p/two"} {
+		n, _ := p.Graph.Node(id)
+		if got := p.Locals[n.Action.(*graph.Local).Root]; got != want {
+			t.Errorf("%s takes files from %q, want %q (%v)", id, got, want, p.Locals)
+		}
+	}
+	if p.Graph.Len() != 3 {
+		t.Errorf("%d nodes, want 3: what both parts have is there once", p.Graph.Len())
+	}
+}
+
+func TestPlatformsGetDirectories(t *testing.T) {
+	one := []graph.Root{{Name: "x", Platform: "linux/amd64", Dest: "bin/x"}}
+	if got := byPlatform(one); got[0].Dest != "bin/x" {
+		t.Errorf("one platform: %q", got[0].Dest)
+	}
+	got := byPlatform(append(one, graph.Root{Name: "x", Platform: "linux/arm/v7", Dest: "bin/x"}, graph.Root{Name: "docs", Dest: "docs"}))
+	if got[0].Dest != "linux_amd64/bin/x" || got[1].Dest != "linux_arm_v7/bin/x" || got[2].Dest != "docs" {
+		t.Errorf("several platforms: %v", got)
+	}
+}
+
+func TestSecretsOfAGraphFile(t *testing.T) {
+	dir := t.TempDir()
+	text := `{"version":1,"nodes":[{"id":"t/fetch/f","fetch":{"items":[{"name":"f","urls":["https://files.example.com/f"],"integrity":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],"auth":"token","dests":["f"]}]}}],"roots":[{"name":"f","from":"t/fetch/f"}]}`
+	if err := os.WriteFile(filepath.Join(dir, "g.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Dir: dir, GraphFile: "g.json", Env: []string{"PATH=/bin"}}
+	if _, err := Plan(context.Background(), o); err == nil || !strings.Contains(err.Error(), "MERGEFEST_SECRET_token") {
+		t.Errorf("a missing secret: %v", err)
+	}
+	o.Env = append(o.Env, "MERGEFEST_SECRET_token=Bearer x")
+	p, err := Plan(context.Background(), o)
+	if err != nil || string(p.Secrets["token"]) != "Bearer x" {
+		t.Errorf("plan %v, %v", p, err)
+	}
+}
+
+func TestNetworkSettings(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, []byte("-----BEGIN"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"SSL_CERT_FILE": ca, "HTTPS_PROXY": "http://proxy.example.com:3128", "UNRELATED": "x"}
+	got, err := networkSettings(func(name string) string { return env[name] })
+	if err != nil || string(got) != `{"ca":"-----BEGIN","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}` {
+		t.Errorf("%s, %v", got, err)
+	}
+	env["SSL_CERT_FILE"] = ca + ".missing"
+	if _, err := networkSettings(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
+		t.Errorf("a missing bundle: %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseInterspersed(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		rest []string
+		o    string
+	}{
+		{"./...", []string{"./..."}, ""},
+		{"-o out ./...", []string{"./..."}, "out"},
+		{"./... --output out ./x", []string{"./...", "./x"}, "out"},
+		{"./a -- -o x", []string{"./a", "-o", "x"}, ""},
+		{"-- ./a", []string{"./a"}, ""},
+		{"", nil, ""},
+	} {
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		o := fs.String("o", "", "")
+		alias(fs, "output", "o")
+		rest, err := parseInterspersed(fs, strings.Fields(c.args))
+		if err != nil || !slices.Equal(rest, c.rest) || *o != c.o {
+			t.Errorf("%q: %q, o = %q, %v", c.args, rest, *o, err)
+		}
+	}
+}
+
+func TestExitStatusAndMessages(t *testing.T) {
+	for _, c := range []struct {
+		args   string
+		status int
+		out    string // in standard output
+		err    string // in standard error
+	}{
+		{"", exitUsage, "", "a command is needed"},
+		{"help", exitOK, "build the packages", ""},
+		{"help build", exitOK, "-o, --output OUT", ""},
+		{"build -h", exitOK, "--platform PLATFORMS", ""},
+		{"help engine", exitOK, "status", ""},
+		{"nonsense", exitUsage, "", `unknown command "nonsense"`},
+		{"build --nonsense", exitUsage, "", "nonsense"},
+		{"build --progress loud", exitUsage, "", "loud"},
+		{"build --graph g.json ./...", exitUsage, "", "--graph takes no patterns"},
+		{"build -C /nonexistent/dir", exitUsage, "", "-C"},
+		{"graph --format yaml", exitUsage, "", "yaml"},
+		{"engine", exitUsage, "", "a command is needed"},
+		{"engine status extra", exitUsage, "", "extra"},
+		{"version", exitOK, "BuildKit v0.33.1", ""},
+	} {
+		var out, err bytes.Buffer
+		status := run(context.Background(), strings.Fields(c.args), stdio{nil, &out, &err})
+		if status != c.status || !strings.Contains(out.String(), c.out) || !strings.Contains(err.String(), c.err) {
+			t.Errorf("mergefest %s: status %d\nstdout: %s\nstderr: %s", c.args, status, &out, &err)
+		}
+	}
+}
+
+// Every command and flag says what it does, and hidden commands stay out of sight.
+func TestHelpIsComplete(t *testing.T) {
+	var walk func(path string, table []command)
+	walk = func(path string, table []command) {
+		for _, c := range table {
+			if c.short == "" {
+				t.Errorf("%s %s has no description", path, c.name)
+			}
+			if c.setup != nil {
+				fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+				c.setup(fs, stdio{})
+				fs.VisitAll(func(f *flag.Flag) {
+					if f.Usage == "" {
+						t.Errorf("%s %s: flag -%s has no description", path, c.name, f.Name)
+					}
+				})
+			}
+			walk(path+" "+c.name, c.sub)
+		}
+	}
+	walk("mergefest", commands())
+	var help bytes.Buffer
+	printUsage(&help, "mergefest engine", engineCommand().sub)
+	if strings.Contains(help.String(), "serve") {
+		t.Errorf("the help of engine shows a hidden command:\n%s", &help)
+	}
+}
+
+func TestListFlag(t *testing.T) {
+	var l list
+	for _, v := range []string{"a,b", " c ", ",", ""} {
+		if err := l.Set(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(l, []string{"a", "b", "c"}) {
+		t.Errorf("list = %q", l)
+	}
+}
