@@ -186,6 +186,9 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 	if err != nil {
 		return err
 	}
+	// A file that changes while it is sent ends the build with its name.
+	ctx, release := b.files.Guard(ctx)
+	defer release()
 	g, gctx := errgroup.WithContext(ctx)
 	for _, e := range plan.Exports {
 		g.Go(func() error {

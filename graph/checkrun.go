@@ -128,8 +128,8 @@ func (c *checker) command(field string, cmd action.Command) {
 		c.add(fmt.Sprintf("%s.args[%d]", field, i), checkText(a))
 	}
 	for i, e := range cmd.Env {
-		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
-			c.addf(fmt.Sprintf("%s.env[%d]", field, i), `%q isn't "NAME=value"`, e)
+		if name, _, _ := strings.Cut(e, "="); name == "" {
+			c.addf(fmt.Sprintf("%s.env[%d]", field, i), `%q isn't "NAME=value", or the "NAME" of a secret's variable`, e)
 		}
 		c.add(fmt.Sprintf("%s.env[%d]", field, i), checkText(e))
 	}

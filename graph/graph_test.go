@@ -178,7 +178,7 @@ func TestInvalid(t *testing.T) {
 		{"run.tasks[0].after: the task waits for itself", run(func(r *Run) { r.Tasks[0].After = []int{0} })},
 		{"run.tasks[0].commands[0].args: there is no built-in operation @x", run(func(r *Run) { r.Tasks[0].Commands[0].Args = []string{"@x"} })},
 		{"run.tasks[0].commands[0].args: want @copy SRC DST", run(func(r *Run) { r.Tasks[0].Commands[0].Args = []string{"@copy", "x"} })},
-		{"run.tasks[0].commands[0].env[0]: \"A\" isn't \"NAME=value\"", run(func(r *Run) { r.Tasks[0].Commands[0].Env = []string{"A"} })},
+		{"run.tasks[0].commands[0].env[0]: \"=x\" isn't \"NAME=value\"", run(func(r *Run) { r.Tasks[0].Commands[0].Env = []string{"=x"} })},
 		{"run.tasks[0].commands[0].dir", run(func(r *Run) { r.Tasks[0].Commands[0].Dir = "x" })},
 		{"run.outputs[0].path: \"/x\" is absolute", run(func(r *Run) { r.Outputs = []action.Output{{Path: "/x"}} })},
 		{"run.secrets[0]: a secret needs either", run(func(r *Run) { r.Secrets = []Secret{{Name: "s"}} })},

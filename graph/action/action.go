@@ -126,7 +126,8 @@ type Command struct {
 	//   @copy SRC DST             copy a file or directory
 	//   @mkdir DIR...             make directories and their parents
 	Args []string `json:"args"`
-	// Env is the whole environment, "NAME=value".
+	// Env is the whole environment, "NAME=value". A "NAME" alone passes a variable of the container
+	// on, which is how a command gets a secret that is one.
 	Env []string `json:"env,omitempty"`
 	// Dir is the working directory; empty is "/".
 	Dir string `json:"dir,omitempty"`

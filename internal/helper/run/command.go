@@ -91,7 +91,7 @@ func (r *runner) process(ctx context.Context, c action.Command, out io.Writer) (
 	cmd := exec.CommandContext(ctx, prog, c.Args[1:]...)
 	cmd.Args[0] = c.Args[0]
 	cmd.Dir = c.Dir
-	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean ours
+	cmd.Env = environment(c.Env)
 	cmd.Stdout, cmd.Stderr = out, out
 	if c.Stdout != "" {
 		if err := os.MkdirAll(filepath.Dir(c.Stdout), 0o755); err != nil {
@@ -167,7 +167,7 @@ func lookPath(c action.Command) (string, error) {
 		return prog, nil
 	}
 	path := ""
-	for _, kv := range c.Env {
+	for _, kv := range environment(c.Env) {
 		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
 			path = v // the last one counts, as for a process
 		}
@@ -182,4 +182,18 @@ func lookPath(c action.Command) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the program is not in PATH (%q)", path)
+}
+
+// environment gives the variables of a command: "NAME=value", and those of this process that are
+// named without a value. It is never nil, which would mean all of ours.
+func environment(vars []string) []string {
+	out := []string{}
+	for _, kv := range vars {
+		if strings.Contains(kv, "=") {
+			out = append(out, kv)
+		} else if value, ok := os.LookupEnv(kv); ok {
+			out = append(out, kv+"="+value)
+		}
+	}
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -273,3 +274,15 @@ func TestFailureStopsOthers(t *testing.T) {
 // TestConsole has two tasks print at once: lines stay whole, a long output is shown early.
 // TestBackground leaves a process behind that holds the output open.
 // TestAppend compares with the toolchain's own pack.
+
+func TestEnvironmentPassesNamedVariablesOn(t *testing.T) {
+	t.Setenv("SECRET_FOR_TEST", "s3cret")
+	t.Setenv("OTHER_FOR_TEST", "x")
+	got := environment([]string{"A=1", "SECRET_FOR_TEST", "UNSET_FOR_TEST", "B="})
+	if want := []string{"A=1", "SECRET_FOR_TEST=s3cret", "B="}; !slices.Equal(got, want) {
+		t.Errorf("environment = %q, want %q", got, want)
+	}
+	if environment(nil) == nil {
+		t.Error("no variables must not mean all of this process")
+	}
+}
