@@ -41,14 +41,14 @@ func TestConsole(t *testing.T) {
 
 func TestLiveOutput(t *testing.T) {
 	b := newBench(t)
+	if err := syscall.Mkfifo(b.tmp+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
 	go func() {
 		done <- b.do(t, action.Run{Tasks: []action.Task{b.task("t", "echo early; read x < $TMP/fifo; echo late")}})
 	}()
-	if err := syscall.Mkfifo(b.tmp+"/fifo", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for b.console.String() != "early\n" {
 		if time.Now().After(deadline) {
 			t.Fatalf("the console has %q", b.console.String())
