@@ -68,7 +68,7 @@ func newExecutor(ctx context.Context, root string, o Options) (*executor, error)
 	if err := mountScratch(scratch); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{x.root, rt.state, filepath.Join(root, "tmp")} {
+	for _, dir := range []string{x.root, rt.state, filepath.Join(scratch, "tmp")} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -38,12 +39,30 @@ func sweep(ctx context.Context, root string, rt *ociRuntime, log func(string, ..
 	if err := unmountBelow(root); err != nil {
 		return err
 	}
-	for _, dir := range []string{"scratch", "cachemounts", "tmp"} {
+	for _, dir := range []string{"scratch", "cachemounts"} {
 		if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}
 	}
 	return nil
+}
+
+// tidyAge is how old an empty temporary directory must be to be nobody's.
+const tidyAge = time.Minute
+
+// tidy removes empty directories that were made in a directory long ago: BuildKit leaves one behind
+// for each file that it mounted by itself. One that is in use is a mount point or not empty, and
+// can't be removed.
+func tidy(dir string, now time.Time) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && e.IsDir() && now.Sub(info.ModTime()) > tidyAge {
+			unix.Rmdir(filepath.Join(dir, e.Name())) // fails for those in use
+		}
+	}
 }
 
 // unmountBelow detaches every mount of this mount namespace below a directory, the deepest first.
