@@ -46,6 +46,10 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 		t.Fatal("no script found in testdata/script")
 	}
 	host := goEnv(t)
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Files:         files,
 		UpdateScripts: os.Getenv("UPDATE") != "",
@@ -59,7 +63,7 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 			e.Vars = append(e.Vars, env...)
 			e.Vars = append(e.Vars,
 				"PATH="+filepath.Dir(bin)+string(os.PathListSeparator)+os.Getenv("PATH"),
-				"BUILDCTL="+os.Getenv("MERGEFEST_BUILDCTL"))
+				"ROOT="+root, "BUILDCTL="+os.Getenv("MERGEFEST_BUILDCTL"))
 			return nil
 		},
 	})
