@@ -110,6 +110,8 @@ func serve(ctx context.Context, o Options, ready func(error)) error {
 
 // wait returns why the server should end.
 func (s *Server) wait(ctx context.Context) string {
+	tidying := time.NewTicker(tidyAge)
+	defer tidying.Stop()
 	interval := 10 * time.Second
 	if s.o.Idle > 0 {
 		interval = min(max(s.o.Idle/10, 10*time.Millisecond), interval)
@@ -123,6 +125,8 @@ func (s *Server) wait(ctx context.Context) string {
 			return "signal"
 		case <-s.stop:
 			return "a client asked for it"
+		case now := <-tidying.C:
+			tidy(tempDir(s.state.Layout), now)
 		case <-tick.C:
 			if s.o.Idle > 0 && s.usage.idle() > s.o.Idle && s.usage.close(0) {
 				return fmt.Sprintf("no client for %v", s.o.Idle)
@@ -131,10 +135,12 @@ func (s *Server) wait(ctx context.Context) string {
 	}
 }
 
-// privateTemp puts temporary files and mount points below the state directory, where the next
-// server sweeps them if this one is killed.
+// tempDir is where a server has its temporary files.
+func tempDir(l engine.Layout) string { return filepath.Join(l.Data(), "worker", "scratch", "tmp") }
+
+// privateTemp puts temporary files and mount points into the engine's memory file system.
 func privateTemp(stateDir string) error {
-	dir := filepath.Join(engine.Layout{Dir: stateDir}.Data(), "worker", "tmp")
+	dir := tempDir(engine.Layout{Dir: stateDir})
 	if err := os.Setenv("TMPDIR", dir); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	worker := filepath.Join(dir, "engine", "worker")
 	write(t, filepath.Join(dir, "engine", "format"), "1\n")
-	junk := []string{"tmp/buildkit-mount1/f", "cachemounts/x/f", "scratch/executor/id/config.json", "scratch/executor/id/rootfs/f"}
+	junk := []string{"cachemounts/x/f", "scratch/executor/id/config.json", "scratch/executor/id/rootfs/f"}
 	for _, f := range junk {
 		write(t, filepath.Join(worker, f), "junk")
 	}
