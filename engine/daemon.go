@@ -27,7 +27,7 @@ func connectEmbedded(ctx context.Context, o Options, l Layout) (*control, *Statu
 	build := BuildID()
 	told := false
 	for {
-		c, st, err := connectOrStart(ctx, o, l)
+		c, st, own, err := connectOrStart(ctx, o, l)
 		if errors.Is(err, errNotRunning) && len(o.ServeCommand) > 0 {
 			if err := sleep(ctx, 5*time.Millisecond); err != nil {
 				return nil, nil, err
@@ -37,8 +37,13 @@ func connectEmbedded(ctx context.Context, o Options, l Layout) (*control, *Statu
 		if err != nil {
 			return nil, nil, err
 		}
-		if st.Build == build || len(o.ServeCommand) == 0 && st.Protocol == Protocol {
+		if st.Build == build || (own || len(o.ServeCommand) == 0) && st.Protocol == Protocol {
 			return c, st, nil
+		}
+		if own {
+			c.close()
+			return nil, nil, &StartError{Kind: KindOther, Message: fmt.Sprintf("%s serves protocol %d, and this program needs %d: they are of different versions",
+				o.ServeCommand[0], st.Protocol, Protocol)}
 		}
 		// Another build serves. Replace it if nobody needs it; otherwise share it if it speaks the
 		// same protocol, else wait for it to become free.
@@ -85,34 +90,36 @@ func (o Options) log(format string, args ...any) {
 }
 
 // connectOrStart connects to the server, and starts one if there is none. Of several clients that
-// find none at the same time, one starts it and the others wait for that.
-func connectOrStart(ctx context.Context, o Options, l Layout) (*control, *StatusReply, error) {
+// find none at the same time, one starts it and the others wait for that. own tells that it was
+// this one.
+func connectOrStart(ctx context.Context, o Options, l Layout) (_ *control, _ *StatusReply, own bool, _ error) {
 	c, st, err := connectRunning(ctx, l)
 	if !errors.Is(err, errNotRunning) {
-		return c, st, err
+		return c, st, false, err
 	}
 	if len(o.ServeCommand) == 0 {
-		return nil, nil, &ConnectError{URL: "unix://" + l.Socket(), Err: errNotRunning}
+		return nil, nil, false, &ConnectError{URL: "unix://" + l.Socket(), Err: errNotRunning}
 	}
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
-		return nil, nil, stateDirError(l.Dir, err)
+		return nil, nil, false, stateDirError(l.Dir, err)
 	}
 	lock, err := os.OpenFile(l.StartLock(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, nil, stateDirError(l.Dir, err)
+		return nil, nil, false, stateDirError(l.Dir, err)
 	}
 	defer lock.Close() // which unlocks
 	if err := flockWait(ctx, lock); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	c, st, err = connectRunning(ctx, l)
 	if !errors.Is(err, errNotRunning) {
-		return c, st, err
+		return c, st, false, err
 	}
 	if err := startServer(ctx, o, l); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	return connectRunning(ctx, l)
+	c, st, err = connectRunning(ctx, l)
+	return c, st, true, err
 }
 
 func connectRunning(ctx context.Context, l Layout) (*control, *StatusReply, error) {

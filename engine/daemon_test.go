@@ -19,10 +19,7 @@ import (
 
 // The fake server is this test's own binary in another role: it has the control service, and no
 // BuildKit.
-const (
-	roleEnv  = "MERGEFEST_TEST_ROLE"  // "serve", "die", "refuse" or "hang"
-	buildEnv = "MERGEFEST_TEST_BUILD" // build identity that it claims; empty is its own
-)
+const roleEnv = "MERGEFEST_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleEnv); role != "" {
@@ -42,7 +39,14 @@ func fakeMain(role string, args []string) int {
 		return 1
 	}
 	l := Layout{args[1]} // --state DIR
-	f, err := newFake(l, StatusReply{Build: BuildID(), Protocol: Protocol, PID: os.Getpid()})
+	st := StatusReply{Build: BuildID(), Protocol: Protocol, PID: os.Getpid()}
+	switch role {
+	case "other program":
+		st.Build = "other"
+	case "other version":
+		st.Build, st.Protocol = "other", Protocol+1
+	}
+	f, err := newFake(l, st)
 	if err != nil {
 		json.NewEncoder(ready).Encode(Ready{Error: &StartError{Kind: KindOther, Message: err.Error()}})
 		return 1
@@ -196,6 +200,20 @@ func TestOpenFailures(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// TestOtherProgram starts a server that isn't this program.
+func TestOtherProgram(t *testing.T) {
+	e, err := Open(context.Background(), served(t, "other program"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	_, err = Open(context.Background(), served(t, "other version"))
+	var start *StartError
+	if !errors.As(err, &start) || !strings.Contains(err.Error(), "different versions") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // TestStaleSocket has a socket file that nobody listens on.
