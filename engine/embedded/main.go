@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/sirupsen/logrus"
 
 	"github.com/mergefest/mergefest/engine"
 )
@@ -89,6 +90,7 @@ func reporter(fd int) func(error) {
 // serve runs a server until it is idle, asked to stop, or told to by a signal.
 func serve(ctx context.Context, o Options, ready func(error)) error {
 	syscall.Umask(0o022)
+	logrus.SetLevel(logrus.WarnLevel) // BuildKit's and containerd's
 	// The heap is small, and most of it is garbage of finished ops.
 	debug.SetGCPercent(400)
 	if err := privateTemp(o.StateDir); err != nil {
