@@ -218,24 +218,9 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 			ns.Close()
 		}
 	}()
-	hostname := meta.Hostname
-	if hostname == "" {
-		hostname = defaultHostname
-	}
-	mode := meta.NetMode
-	if networked(mode) {
-		mode = pb.NetMode_HOST // for resolv.conf: a resolver on the loopback is reachable
-	}
-	resolv, err := oci.GetResolvConf(ctx, x.files, nil, nil, mode)
+	resolv, hosts, clean, err := x.etcFiles(ctx, meta)
 	if err != nil {
 		return nil, nil, err
-	}
-	hosts, clean, err := oci.GetHostsFile(ctx, x.files, meta.ExtraHosts, nil, hostname)
-	if err != nil {
-		return nil, nil, err
-	}
-	if clean == nil {
-		clean = func() {}
 	}
 	defer func() {
 		if err != nil {
@@ -250,8 +235,7 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 	if meta.ReadonlyRootFS {
 		opts = append(opts, ctdoci.WithRootFSReadonly())
 	}
-	spec, cleanup, err := oci.GenerateSpec(ctx, meta, mounts, c.id, filepath.Join(x.root, resolv), filepath.Join(x.root, hosts),
-		ns, "", oci.ProcessSandbox, nil, "", false, "", nil, opts...)
+	spec, cleanup, err := oci.GenerateSpec(ctx, meta, mounts, c.id, resolv, hosts, ns, "", oci.ProcessSandbox, nil, "", false, "", nil, opts...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -269,6 +253,30 @@ func (x *executor) spec(ctx context.Context, c *container, rootfs string, readon
 		return nil, nil, err
 	}
 	return spec, func() { cleanup(); clean(); ns.Close() }, nil
+}
+
+// etcFiles returns what is mounted at /etc/resolv.conf and /etc/hosts, until clean.
+func (x *executor) etcFiles(ctx context.Context, meta bkexec.Meta) (resolv, hosts string, clean func(), err error) {
+	hostname := meta.Hostname
+	if hostname == "" {
+		hostname = defaultHostname
+	}
+	mode := meta.NetMode
+	if networked(mode) {
+		mode = pb.NetMode_HOST // a resolver on the loopback is reachable
+	}
+	resolv, err = oci.GetResolvConf(ctx, x.files, nil, nil, mode)
+	if err != nil {
+		return "", "", nil, err
+	}
+	hosts, clean, err = oci.GetHostsFile(ctx, x.files, meta.ExtraHosts, nil, hostname)
+	if err != nil {
+		return "", "", nil, err
+	}
+	if clean == nil {
+		clean = func() {}
+	}
+	return filepath.Join(x.root, resolv), filepath.Join(x.root, hosts), clean, nil
 }
 
 // makeCwd makes a working directory that the root file system doesn't have.

@@ -29,6 +29,7 @@ import (
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	wlabel "github.com/moby/buildkit/worker/label"
+	"github.com/moby/sys/userns"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/semaphore"
 )
@@ -129,7 +130,7 @@ func networkProviders(scratch string) map[pb.NetMode]network.Provider {
 // would look for it.
 func registryHosts() (docker.RegistryHosts, error) {
 	dir := appdefaults.ConfigDir
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || userns.RunningInUserNS() {
 		dir = appdefaults.UserConfigDir()
 	}
 	cfg, err := config.LoadFile(filepath.Join(dir, "buildkitd.toml"))
