@@ -64,6 +64,9 @@ func writeBlob(dir, name string, data []byte) error {
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(data)
+	if err == nil { // it is trusted by its name ever after, also after a loss of power
+		err = tmp.Sync()
+	}
 	if cerr := tmp.Close(); err == nil {
 		err = cerr
 	}

@@ -31,4 +31,13 @@ if [ "${1:-}" = --test ]; then
 	for p in crun runc git; do
 		has $p || { echo "setup: installing $p"; install $p; }
 	done
+	has newuidmap || { echo "setup: installing uidmap"; install uidmap; }
+	# The embedded engine is tested as a user other than root, too. On a machine that isn't CI's
+	# there may be such a user already; none is made without being asked for.
+	if [ -n "${CI:-}" ] && [ "$(id -u)" = 0 ] && ! grep -q '^mergefest-test:' /etc/subuid 2>/dev/null; then
+		id mergefest-test >/dev/null 2>&1 || useradd --create-home mergefest-test
+		grep -q '^mergefest-test:' /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 mergefest-test
+	fi
+	# Trees are compared with npm's.
+	has npm || { echo "setup: installing npm"; install npm; }
 fi

@@ -49,6 +49,10 @@ func (b blobs) put(mediaType string, write func(io.Writer) error) (ocispec.Descr
 		return ocispec.Descriptor{}, err
 	}
 	d := ocispec.Descriptor{MediaType: mediaType, Digest: sum.Digest(), Size: info.Size()}
+	// A blob is written once and trusted by its name ever after, also after a loss of power.
+	if err := tmp.Sync(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	if err := tmp.Close(); err != nil {
 		return ocispec.Descriptor{}, err
 	}
