@@ -15,7 +15,6 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/internal/localfs"
@@ -74,17 +73,7 @@ func WriteLLB(ctx context.Context, o Options, w io.Writer) error {
 	if n := len(l.plan.Exports); n != 1 {
 		return &UsageError{fmt.Sprintf("the build has %d directories of results, each a definition of its own; write them to a directory with -o", n)}
 	}
-	return encode(w, l.plan.Exports[0].Definitions[0])
-}
-
-// encode is llb.WriteTo with the same bytes for the same definition: its maps have an order.
-func encode(w io.Writer, def *llb.Definition) error {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(def.ToPB())
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(data)
-	return err
+	return llbgen.Write(w, l.plan.Exports[0].Definitions[0])
 }
 
 // WriteLLBDir writes everything that `buildctl build` needs to dir: a definition for each
@@ -135,7 +124,7 @@ func writeDefinition(name string, def *llb.Definition) error {
 	if err != nil {
 		return err
 	}
-	err = encode(f, def)
+	err = llbgen.Write(f, def)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
