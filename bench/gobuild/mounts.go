@@ -29,6 +29,8 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mergefest/mergefest/bench/internal/stock"
 )
 
 // mounts is the contestant.
@@ -74,14 +76,14 @@ func newMounts(ctx context.Context, host *goHost, p *proxy, pr project, dir stri
 }
 
 // team completes a contestant; its client is the buildctl beside buildkitd.
-func (m *mounts) team(t *team, d *stock) *team {
+func (m *mounts) team(t *team, d *stock.Daemon) *team {
 	buildctl := filepath.Join(filepath.Dir(d.bin), "buildctl")
-	t.reset = d.restart
+	t.reset = d.Restart
 	t.build = func(ctx context.Context) error {
-		return command(ctx, m.dir, os.Environ(), m.definition, buildctl, "--addr", d.addr(), "build", "--progress", "quiet",
+		return command(ctx, m.dir, os.Environ(), m.definition, buildctl, "--addr", d.Addr(), "build", "--progress", "quiet",
 			"--local", "src="+t.src, "--oci-layout", storeName+"="+m.layout, "--output", "type=local,dest="+t.out)
 	}
-	t.daemons = d.pids
+	t.daemons = d.PIDs
 	return t
 }
 

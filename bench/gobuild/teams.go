@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/mergefest/mergefest/bench/internal/stock"
 )
 
 // newTeams makes the contestants that the flags ask for. closeAll is never nil.
@@ -37,8 +39,8 @@ func newTeams(ctx context.Context, c *config, host *goHost, p *proxy, pr project
 	}
 	if c.buildkitd != "" {
 		t, dir := newTeam("cache mounts", "mounts")
-		d := &stock{bin: c.buildkitd, dir: dir}
-		closers = append(closers, d.stop)
+		d := &stock.Daemon{Bin: c.buildkitd, Dir: dir}
+		closers = append(closers, d.Stop)
 		m, err := newMounts(ctx, host, p, pr, dir)
 		if err != nil {
 			return nil, closeAll, err
@@ -57,8 +59,8 @@ func newTeams(ctx context.Context, c *config, host *goHost, p *proxy, pr project
 	}
 	if c.mergefest != "" && c.buildkitd != "" {
 		t, dir := newTeam("mergefest, stock engine", "stock")
-		d := &stock{bin: c.buildkitd, dir: dir}
-		closers = append(closers, d.stop)
+		d := &stock.Daemon{Bin: c.buildkitd, Dir: dir}
+		closers = append(closers, d.Stop)
 		if err := add(mergefestStockTeam(t, dir, c, host, p, pr, d)); err != nil {
 			return nil, closeAll, err
 		}
@@ -122,15 +124,15 @@ func mergefestArgs(t *team, c *config, pr project, more ...string) []string {
 }
 
 // mergefestStockTeam is mergefest on a stock buildkitd.
-func mergefestStockTeam(t *team, dir string, c *config, host *goHost, p *proxy, pr project, d *stock) *team {
+func mergefestStockTeam(t *team, dir string, c *config, host *goHost, p *proxy, pr project, d *stock.Daemon) *team {
 	env := goEnv(host, p, dir)
 	t.reset = func(ctx context.Context) error {
-		return errors.Join(d.restart(ctx), removeAll(filepath.Join(dir, "state")), dropCaches(dir))
+		return errors.Join(d.Restart(ctx), removeAll(filepath.Join(dir, "state")), dropCaches(dir))
 	}
 	t.build = func(ctx context.Context) error {
-		return command(ctx, t.src, env, nil, mergefestArgs(t, c, pr, "--state", filepath.Join(dir, "state"), "--engine", d.addr())...)
+		return command(ctx, t.src, env, nil, mergefestArgs(t, c, pr, "--state", filepath.Join(dir, "state"), "--engine", d.Addr())...)
 	}
-	t.daemons = d.pids
+	t.daemons = d.PIDs
 	return t
 }
 
