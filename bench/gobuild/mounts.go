@@ -77,7 +77,7 @@ func newMounts(ctx context.Context, host *goHost, p *proxy, pr project, dir stri
 
 // team completes a contestant; its client is the buildctl beside buildkitd.
 func (m *mounts) team(t *team, d *stock.Daemon) *team {
-	buildctl := filepath.Join(filepath.Dir(d.bin), "buildctl")
+	buildctl := filepath.Join(filepath.Dir(d.Bin), "buildctl")
 	t.reset = d.Restart
 	t.build = func(ctx context.Context) error {
 		return command(ctx, m.dir, os.Environ(), m.definition, buildctl, "--addr", d.Addr(), "build", "--progress", "quiet",
