@@ -3,7 +3,9 @@ package gobuild
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/mergefest/mergefest/graph"
 )
@@ -15,10 +17,18 @@ func (p *planner) plan() error {
 	var profiles []*profile
 	known := map[string]*profile{}
 	var roots []*pkg
+	testsOnly := 0
 	for _, path := range p.facts.Roots {
 		facts := p.byPath[path]
 		if facts == nil {
 			return fmt.Errorf("package %s was asked for but not loaded", path)
+		}
+		if len(facts.GoFiles) == 0 { // only tests: the go command passes over those that a wildcard matched
+			if literal(p.cfg.Patterns, path, p.cfg.Dir, facts.Dir) {
+				return &LoadError{Package: path, Msg: "no non-test Go files in " + facts.Dir}
+			}
+			testsOnly++
+			continue
 		}
 		if p.cfg.Output && facts.Name != "main" {
 			continue
@@ -37,6 +47,9 @@ func (p *planner) plan() error {
 		byProfile[prof] = append(byProfile[prof], q)
 		roots = append(roots, q)
 	}
+	if len(roots) == 0 && testsOnly > 0 && !p.cfg.Output {
+		return nil
+	}
 	if len(roots) == 0 {
 		return &LoadError{Msg: "no main packages to build", Hint: "name a package main, or leave -o out to compile only"}
 	}
@@ -46,6 +59,13 @@ func (p *planner) plan() error {
 		}
 	}
 	return p.planRoots(roots)
+}
+
+// literal says whether a pattern names the package itself, by its path or its directory.
+func literal(patterns []string, path, cwd, dir string) bool {
+	return slices.ContainsFunc(patterns, func(s string) bool {
+		return s == path || !strings.Contains(s, "...") && filepath.Join(cwd, s) == dir
+	})
 }
 
 // planUnits makes the compile nodes of roots that share a profile.
