@@ -3,8 +3,10 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +86,9 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	if err != nil {
 		return "", err
 	}
+	if err := claim(dir); err != nil {
+		return "", err
+	}
 	files, imports := filepath.Join(dir, "files"), filepath.Join(dir, "imports")
 	if err := os.RemoveAll(files); err != nil { // left by an earlier run, perhaps of another graph
 		return "", err
@@ -99,16 +104,56 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	if err := l.copyImports(ctx, imports); err != nil {
 		return "", err
 	}
+	network, err := networkSettings(o.getenv)
+	if err != nil {
+		return "", err
+	}
+	settings := filepath.Join(dir, "network.json")
+	if err := os.WriteFile(settings, network, 0o600); err != nil { // a proxy's address can hold a password
+		return "", err
+	}
+	secrets := "--secret " + quote("id="+llbgen.NetworkSecret+",src="+settings)
+	for _, name := range l.plan.Secrets { // the values aren't written: the user gives them
+		secrets += " --secret " + quote("id="+name+",env=MERGEFEST_SECRET")
+	}
 	var lines []string
 	for _, e := range l.plan.Exports {
 		name := filepath.Join(dir, exportName(e.Dir)+".llb")
 		if err := writeDefinition(name, e.Definitions[0]); err != nil {
 			return "", err
 		}
-		lines = append(lines, fmt.Sprintf("buildctl build --local %s=%s --oci-layout %s=%s --output type=local,dest=%s < %s",
-			llbgen.LocalName, files, llbgen.StoreName, imports, filepath.Join("out", filepath.FromSlash(e.Dir)), name))
+		lines = append(lines, fmt.Sprintf("buildctl build --local %s --oci-layout %s %s --output %s < %s",
+			quote(llbgen.LocalName+"="+files), quote(llbgen.StoreName+"="+imports), secrets,
+			quote("type=local,dest="+filepath.Join("out", filepath.FromSlash(e.Dir))), quote(name)))
 	}
 	return strings.Join(lines, "\n"), nil
+}
+
+// claim makes dir a directory of WriteLLBDir's, whose content it may replace: a new or empty one, or
+// one that it has marked before.
+func claim(dir string) error {
+	marker := filepath.Join(dir, ".mergefest-llb")
+	have, err := os.ReadDir(dir)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case len(have) > 0 && !exists(marker):
+		return &UsageError{dir + " has files that aren't from `mergefest llb`; choose another directory"}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(marker, nil, 0o644)
+}
+
+// quote protects an argument from a shell.
+func quote(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("-_./=,:+@", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // exportName is a file name for a directory of results.

@@ -151,3 +151,25 @@ func TestNetworkSettings(t *testing.T) {
 		t.Errorf("a missing bundle: %v", err)
 	}
 }
+
+func TestLLBDirectoryIsClaimed(t *testing.T) {
+	dir := tree(t, "files/precious")
+	var usage *UsageError
+	if err := claim(dir); !errors.As(err, &usage) {
+		t.Errorf("a directory with files of somebody's: %v", err)
+	}
+	fresh := filepath.Join(t.TempDir(), "new")
+	for range 2 {
+		if err := claim(fresh); err != nil {
+			t.Errorf("a directory of its own: %v", err)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for in, want := range map[string]string{"a/b=c": "a/b=c", "l b": "'l b'", "it's": `'it'\''s'`} {
+		if got := quote(in); got != want {
+			t.Errorf("quote(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
