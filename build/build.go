@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -200,7 +202,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 					Status: b.display.Solve(),
 				}
 				if b.o.Output != "" {
-					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir))}
+					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Keep: onlyFiles(e.Roots)}
 				}
 				if _, err := b.engine.Solve(gctx, r); err != nil {
 					return err
@@ -210,6 +212,12 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 		})
 	}
 	return g.Wait()
+}
+
+// onlyFiles says that the results are files, not whole directories: programs of earlier builds stay
+// beside them, as with the go command.
+func onlyFiles(roots []graph.Root) bool {
+	return !slices.ContainsFunc(roots, func(r graph.Root) bool { return path.Clean(r.Path) == "." })
 }
 
 // secrets collects what the definitions may ask for.

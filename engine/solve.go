@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -56,6 +57,8 @@ type Output struct {
 	// Dir is made if it doesn't exist. Files in it that the result doesn't have stay, except those
 	// that an earlier solve of the embedded engine left there.
 	Dir string
+	// Keep leaves those, too.
+	Keep bool
 	// Attrs are more attributes for the exporter.
 	Attrs map[string]string
 }
@@ -121,6 +124,7 @@ func (e *Engine) solveOpt(r Request) (client.SolveOpt, error) {
 	}
 	if e.info.Embedded {
 		attrs["dir"] = dir
+		attrs["keep"] = strconv.FormatBool(r.Output.Keep)
 		opt.Exports = []client.ExportEntry{{Type: ExporterName, Attrs: attrs}}
 	} else {
 		opt.Exports = []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: dir, Attrs: attrs}}

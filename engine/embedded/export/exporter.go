@@ -38,6 +38,7 @@ type Options struct {
 //
 //	dir             the absolute path of the destination on the engine's machine
 //	uid, gid        numeric owner of what is written; both or none
+//	keep            "true" leaves what an earlier export wrote and this result doesn't have
 //	platform-split  as the local exporter's: "false" puts the results of several platforms over
 //	                each other, else each gets a directory ("linux_amd64")
 //
@@ -79,6 +80,8 @@ func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (e
 		case "gid":
 			owner[1], err = strconv.Atoi(value)
 			owned++
+		case "keep":
+			in.keep, err = strconv.ParseBool(value)
 		case "platform-split":
 			var split bool
 			split, err = strconv.ParseBool(value)
@@ -113,6 +116,7 @@ type instance struct {
 	o     Options
 	owner *Owner
 	flat  bool
+	keep  bool
 }
 
 func (in *instance) ID() int                  { return in.id }
@@ -128,7 +132,7 @@ func (in *instance) Export(ctx context.Context, src *exporter.Source, info expor
 		return nil, nil, nil, err
 	}
 	report, done := reporter(ctx)
-	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Progress: report}
+	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Keep: in.keep, Progress: report}
 	group := session.NewGroup(info.SessionID)
 	sum, err := exportChains(ctx, req, results, group)
 	done()

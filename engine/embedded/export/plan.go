@@ -55,7 +55,9 @@ func (r *run) plan(ctx context.Context) error {
 	}
 	for i := range r.recs {
 		if !r.recs[i].seen {
-			r.remove = append(r.remove, &r.recs[i])
+			if !r.req.Keep {
+				r.remove = append(r.remove, &r.recs[i])
+			}
 			r.dirty = true
 		}
 	}

@@ -27,6 +27,10 @@ type Request struct {
 	StateDir string
 	// Owner is who gets what is written; nil leaves it to this process. Only root can give away.
 	Owner *Owner
+	// Keep leaves what an earlier export wrote and the result doesn't have, and forgets that it was
+	// an export's. It is for results that are files among others, as programs are; a directory that
+	// must be exactly the result isn't kept.
+	Keep bool
 	// Workers is how many goroutines read and write; 0 is one for each processor.
 	Workers int
 	// Progress is told how many of the files that have to be written are. It is called by one
