@@ -25,7 +25,7 @@ func readLines(file, text string) (top []*textLine, errs []error) {
 		body := strings.TrimLeft(raw, " ")
 		indent := len(raw) - len(body)
 		pos := Position{File: file, Line: i + 1, Column: indent + 1}
-		if body == "" || body == "\r" || body[0] == '#' {
+		if strings.TrimRight(body, "\r") == "" || body[0] == '#' {
 			continue
 		}
 		fail := func(err error) { errs = append(errs, &SyntaxError{Pos: pos, Err: err}) }
