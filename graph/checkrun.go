@@ -147,7 +147,7 @@ func checkBuiltin(args []string) error {
 	switch name := args[0]; {
 	case !strings.HasPrefix(name, "@"):
 		return nil
-	case name == "@append" && n >= 2, name == "@copy" && n == 2, name == "@mkdir" && n >= 1:
+	case name == "@append" && n >= 2, name == "@copy" && n == 2, name == "@mkdir" && n >= 1, name == "@unpack" && n == 1:
 		return nil
 	case name == "@append":
 		return errors.New("want @append ARCHIVE FILE...")
@@ -155,8 +155,10 @@ func checkBuiltin(args []string) error {
 		return errors.New("want @copy SRC DST")
 	case name == "@mkdir":
 		return errors.New("want @mkdir DIR...")
+	case name == "@unpack":
+		return errors.New("want @unpack FILE")
 	default:
-		return fmt.Errorf("there is no built-in operation %s; want @append, @copy or @mkdir", name)
+		return fmt.Errorf("there is no built-in operation %s; want @append, @copy, @mkdir or @unpack", name)
 	}
 }
 

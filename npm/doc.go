@@ -8,6 +8,8 @@
 // # The graph of an app
 //
 //	npm/fetch/NAME@VERSION[digest]     one tarball, unpacked at each of its places, with its .bin links
+//	npm/local/FILE                     a tarball that is a file of the project
+//	npm/unpack/NAME@VERSION[digest]    such a tarball in place of a fetch
 //	npm/deps/NAME@VERSION[digest]      what the install scripts of a package see
 //	npm/scripts/NAME@VERSION[digest]   the package after its scripts ran
 //	npm/files/APP[DIR]                 links to workspaces and the hidden lockfile
@@ -40,8 +42,7 @@
 //
 // # Refused, with a typed Error
 //
-// Git dependencies and file: tarballs (they have to be packed first), the linked install strategy,
-// packages outside the app's directory, client certificates, URLs with passwords, names that
+// Git dependencies (they have to be packed first), the linked install strategy, packages outside the app's directory, client certificates, URLs with passwords, names that
 // differ by case only, downloads without a usable integrity. The scripts of the app itself and of
 // its workspaces don't run; Plan.Warnings names them.
 package npm

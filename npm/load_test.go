@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/graph/action"
 	"golang.org/x/tools/txtar"
 )
 
@@ -126,24 +127,20 @@ func describe(p *Plan) string {
 	for _, n := range p.Nodes {
 		switch a := n.Action.(type) {
 		case *graph.Fetch:
-			for _, it := range a.Items {
-				fmt.Fprintf(&b, "fetch %s %s", it.Name, strings.Join(it.URLs, " "))
-				if it.Unverified {
-					b.WriteString(" UNVERIFIED")
-				}
-				if it.Auth != "" {
-					fmt.Fprintf(&b, " auth=%s", it.Auth)
-				}
-				fmt.Fprintf(&b, " -> %s", strings.Join(it.Dests, " "))
-				if x := it.Unpack.Executable; len(x) > 0 {
-					fmt.Fprintf(&b, " exec=%s", strings.Join(x, ","))
-				}
-				b.WriteByte('\n')
-			}
+			describeFetch(&b, a.Fetch)
+		case *graph.Local:
 			for _, f := range a.Files {
-				fmt.Fprintf(&b, "  link %s -> %s if %s\n", f.Path, f.Link, f.If)
+				fmt.Fprintf(&b, "local %s from %s\n", f.Path, f.Source)
 			}
 		case *graph.Run:
+			if a.Tasks[0].Commands[0].Args[0] == "@unpack" {
+				var doc action.Fetch
+				if err := json.Unmarshal([]byte(a.Files[0].Text), &doc); err != nil {
+					return err.Error()
+				}
+				describeFetch(&b, doc)
+				continue
+			}
 			fmt.Fprintf(&b, "run %s network=%v\n", n.ID, a.Network)
 			for _, c := range a.Tasks[0].Commands {
 				fmt.Fprintf(&b, "  in %s: %q\n", c.Dir, c.Args)
@@ -178,6 +175,26 @@ func describe(p *Plan) string {
 		fmt.Fprintf(&b, "warning %s\n", w)
 	}
 	return b.String()
+}
+
+func describeFetch(b *strings.Builder, a action.Fetch) {
+	for _, it := range a.Items {
+		fmt.Fprintf(b, "fetch %s %s", it.Name, strings.Join(it.URLs, " "))
+		if it.Unverified {
+			b.WriteString(" UNVERIFIED")
+		}
+		if it.Auth != "" {
+			fmt.Fprintf(b, " auth=%s", it.Auth)
+		}
+		fmt.Fprintf(b, " -> %s", strings.Join(it.Dests, " "))
+		if x := it.Unpack.Executable; len(x) > 0 {
+			fmt.Fprintf(b, " exec=%s", strings.Join(x, ","))
+		}
+		b.WriteByte('\n')
+	}
+	for _, f := range a.Files {
+		fmt.Fprintf(b, "  link %s -> %s if %s\n", f.Path, f.Link, f.If)
+	}
 }
 
 func indentText(s string) string {

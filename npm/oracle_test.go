@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 )
 
 // shortCorpus are the projects that are always compared; the others need hundreds of downloads.
-var shortCorpus = []string{"bins", "empty", "file-dir", "lock-v1", "mono", "shrinkwrap"}
+var shortCorpus = []string{"bins", "empty", "file-dir", "file-tarball", "lock-v1", "mono", "shrinkwrap"}
 
 // TestTreesEqualNpm carries plans out without an engine, and compares the tree with the one that
 // npm ci makes: files, modes, links, and the hidden lockfile, byte by byte. Variables:
@@ -74,7 +75,7 @@ func compareWithNpm(t *testing.T, src string) {
 	if err := os.Mkdir(got, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := carryOut(t.Context(), plan, got); err != nil {
+	if err := carryOut(t.Context(), plan, src, got); err != nil {
 		t.Fatal(err)
 	}
 	compareTrees(t, want, got)
@@ -115,7 +116,7 @@ func hostPlatform(t *testing.T) Platform {
 }
 
 // carryOut does what an engine would: every node, then the merge.
-func carryOut(ctx context.Context, p *Plan, out string) error {
+func carryOut(ctx context.Context, p *Plan, src, out string) error {
 	settings := fetch.Settings{Env: map[string]string{}}
 	if ca := os.Getenv("NODE_EXTRA_CA_CERTS"); ca != "" {
 		pem, err := os.ReadFile(ca)
@@ -143,14 +144,15 @@ func carryOut(ctx context.Context, p *Plan, out string) error {
 	running := 0
 	for i, n := range p.Nodes {
 		nodes[n.ID] = n
-		if _, ok := n.Action.(*graph.Merge); ok {
-			continue
+		switch n.Action.(type) {
+		case *graph.Merge, *graph.Local:
+			continue // the end, and what others read
 		}
 		running++
 		go func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			results <- result{n.ID, carryOutNode(ctx, f, p, n, filepath.Join(parts, fmt.Sprint(i)))}
+			results <- result{n.ID, carryOutNode(ctx, f, p, n, src, filepath.Join(parts, fmt.Sprint(i)))}
 		}()
 	}
 	dirs := map[graph.ID]string{}
@@ -174,7 +176,7 @@ func carryOut(ctx context.Context, p *Plan, out string) error {
 	return nil
 }
 
-func carryOutNode(ctx context.Context, f *fetch.Fetcher, p *Plan, n graph.Node, dir string) error {
+func carryOutNode(ctx context.Context, f *fetch.Fetcher, p *Plan, n graph.Node, src, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -183,8 +185,33 @@ func carryOutNode(ctx context.Context, f *fetch.Fetcher, p *Plan, n graph.Node, 
 		return f.Do(ctx, &a.Fetch, fetch.Env{OutDir: dir, Auth: func(name string) (string, error) { return p.Secrets[name], nil }})
 	case *graph.Write:
 		return helper.Write(&helper.WriteDoc{Files: a.Files}, dir)
+	case *graph.Run:
+		return unpackLocal(ctx, f, p, a, src, dir)
 	}
 	return fmt.Errorf("no way to carry out %T", n.Action)
+}
+
+// unpackLocal carries out a run that unpacks a file of the project in src.
+func unpackLocal(ctx context.Context, f *fetch.Fetcher, p *Plan, a *graph.Run, src, dir string) error {
+	if len(a.Mounts) != 1 || len(a.Tasks) != 1 || a.Tasks[0].Commands[0].Args[0] != "@unpack" {
+		return fmt.Errorf("no way to carry out %v", a.Tasks)
+	}
+	doc, err := helper.DecodeFetch([]byte(a.Files[0].Text))
+	if err != nil {
+		return err
+	}
+	for _, n := range p.Nodes {
+		if l, ok := n.Action.(*graph.Local); ok && n.ID == a.Mounts[0].From {
+			abs, err := filepath.Abs(filepath.Join(src, l.Files[0].Source))
+			if err != nil {
+				return err
+			}
+			for i := range doc.Items {
+				doc.Items[i].URLs = []string{(&url.URL{Scheme: "file", Path: abs}).String()}
+			}
+		}
+	}
+	return f.Do(ctx, doc, fetch.Env{OutDir: dir, Files: true})
 }
 
 // moveInto merges a directory into another: files are replaced, directories joined.

@@ -86,13 +86,18 @@ func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wante
 		wanted: wanted, done: map[*node]*graph.ID{}, made: map[graph.ID]bool{},
 	}
 	for _, f := range fetches {
-		n, err := f.node()
+		nodes, err := f.nodes()
 		if err != nil {
 			return err
 		}
-		p.Nodes = append(p.Nodes, n)
+		for _, n := range nodes {
+			if !s.made[n.ID] {
+				s.made[n.ID] = true
+				p.Nodes = append(p.Nodes, n)
+			}
+		}
 		for _, c := range f.places {
-			s.fetched[c.node], s.files[c.node] = n.ID, c
+			s.fetched[c.node], s.files[c.node] = nodes[len(nodes)-1].ID, c
 		}
 	}
 	for _, f := range fetches {
@@ -140,9 +145,9 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 			continue
 		}
 		out[n] = &carried{node: n}
-		if n.resolved == "" {
-			// Without a URL npm looks the package up, and then unpacks all of its commands
-			// executable, whether or not a link leads to them.
+		if n.resolved == "" || parseSpec(n.resolved, "").kind == specFile {
+			// Without a URL npm looks the package up, and in a file it sees the manifest: then it
+			// unpacks all of its commands executable, whether or not a link leads to them.
 			for _, file := range normalizeBin(n.pkg) {
 				out[n].exec = append(out[n].exec, file.(string))
 			}
@@ -203,6 +208,9 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 			continue
 		}
 		s, err := src.find(n)
+		if err == nil && s.file != "" {
+			s.file, err = a.projectFile(n, s.file)
+		}
 		if err != nil {
 			errs = append(errs, a.lock.doc.errorIn(err, "packages", n.loc))
 			if err.Reason == NoRegistry || err.Reason == BadConfig {
@@ -211,7 +219,7 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 			continue
 		}
 		f := &tarball{name: n.packageName(), version: n.version(), src: s}
-		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.integrity, s.auth})
+		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.file, s.integrity, s.auth})
 		if wanted[n] != nil {
 			f.scripted = true
 			key += n.loc
@@ -238,9 +246,30 @@ func (f *tarball) depth() int {
 	return d
 }
 
-// node makes the fetch's node. Its ID has a digest of the action: nodes of several apps that do
-// the same are the same.
-func (f *tarball) node() (graph.Node, error) {
+// nodes makes the node that unpacks the tarball, which comes last, and what it needs. Its ID has a
+// digest of the action: nodes of several apps that do the same are the same.
+func (f *tarball) nodes() ([]graph.Node, error) {
+	if f.src.file != "" {
+		return f.unpackFile()
+	}
+	act := f.fetch()
+	variant, err := digest(act)
+	if err != nil {
+		return nil, fmt.Errorf("%s@%s: %w", f.name, f.version, err)
+	}
+	id := graph.ID{Ecosystem: "npm", Kind: "fetch", Package: f.name, Version: f.version, Variant: variant}
+	return []graph.Node{{ID: id, Action: &graph.Fetch{Fetch: act}}}, nil
+}
+
+// digest tells actions apart in IDs.
+func digest(act any) (string, error) {
+	doc, err := json.Marshal(act)
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:6]), err
+}
+
+// fetch says how the tarball is unpacked at its places, with the links to its commands.
+func (f *tarball) fetch() action.Fetch {
 	item := action.Item{
 		Name: f.name + "@" + f.version, URLs: f.src.urls, Integrity: f.src.integrity,
 		Unverified: f.src.unverified, Auth: f.src.auth,
@@ -249,7 +278,8 @@ func (f *tarball) node() (graph.Node, error) {
 	byExec := map[string]int{} // places with the same executables share a download
 	for _, c := range f.places {
 		exec := sortedUnique(c.exec)
-		key := strings.Join(exec, "\x00")
+		linked := len(c.files) > 0 // npm mends the first line of what it links to
+		key := fmt.Sprintf("%q %v", exec, linked)
 		i, ok := byExec[key]
 		if !ok {
 			i = len(act.Items)
@@ -257,7 +287,7 @@ func (f *tarball) node() (graph.Node, error) {
 			it := item
 			it.Unpack = &action.Unpack{
 				Format: "tar", Strip: 1, SetMode: setMode, ClearMode: clearMode, Links: "skip",
-				Executable: exec, Hashbang: len(exec) > 0, Rename: map[string]string{".gitignore": ".npmignore"},
+				Executable: exec, Hashbang: linked, Rename: map[string]string{".gitignore": ".npmignore"},
 			}
 			act.Items = append(act.Items, it)
 		}
@@ -265,13 +295,7 @@ func (f *tarball) node() (graph.Node, error) {
 		act.Files = append(act.Files, c.files...)
 	}
 	sort.Slice(act.Files, func(i, j int) bool { return act.Files[i].Path < act.Files[j].Path })
-	doc, err := json.Marshal(act)
-	if err != nil {
-		return graph.Node{}, fmt.Errorf("%s: %w", item.Name, err)
-	}
-	sum := sha256.Sum256(doc)
-	id := graph.ID{Ecosystem: "npm", Kind: "fetch", Package: f.name, Version: f.version, Variant: hex.EncodeToString(sum[:6])}
-	return graph.Node{ID: id, Action: &graph.Fetch{Fetch: act}}, nil
+	return act
 }
 
 // setFiles are the files that belong to no package: links to directories of the project, the

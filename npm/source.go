@@ -10,9 +10,10 @@ import (
 	"strings"
 )
 
-// source is a download.
+// source is a download, or a file of the project.
 type source struct {
 	urls       []string
+	file       string // relative to the app; "" for a download
 	integrity  []string
 	unverified bool
 	auth       string // the name of the secret; "" without one
@@ -76,6 +77,9 @@ func (s *sources) find(n *node) (source, *Error) {
 			return out, err
 		}
 		out.urls = urls
+	case k.kind == specFile:
+		out.file = k.value
+		return out, s.integrity(n, &out)
 	case k.kind == specGit:
 		return out, &Error{Reason: GitDependency, Package: n.id(), Msg: "comes from git: " + redact(n.resolved),
 			Advice: "depend on a tarball of that commit (most hosts serve one), or publish the package to a registry"}
@@ -232,8 +236,8 @@ func (s *sources) integrity(n *node, out *source) *Error {
 	switch {
 	case len(out.integrity) > 0:
 		return nil
-	case s.allowUnverified:
-		out.unverified = true
+	case s.allowUnverified, out.file != "" && strings.TrimSpace(n.integrity) == "":
+		out.unverified = true // nothing can come between the project and its own file
 		return nil
 	case strings.TrimSpace(n.integrity) == "":
 		return &Error{Reason: MissingIntegrity, Package: n.id(), Msg: "the lockfile has no integrity for it, so a download couldn't be checked",

@@ -30,7 +30,8 @@ type Fetch struct {
 type Item struct {
 	// Name is the subject in messages: "lodash@4.17.21".
 	Name string `json:"name"`
-	// URLs are alternatives for the same bytes, tried in order. http and https only.
+	// URLs are alternatives for the same bytes, tried in order. http and https only, except in a
+	// document of @unpack.
 	URLs []string `json:"urls"`
 	// Integrity lists accepted digests. Forms: subresource integrity ("sha512-<base64>", also
 	// sha384, sha256, sha1), "<algorithm>:<hex>", and Go's "h1:<base64>" (of a zip's content, or
@@ -125,6 +126,8 @@ type Command struct {
 	//   @append ARCHIVE FILE...   append object files to a Unix archive, as Go's pack does
 	//   @copy SRC DST             copy a file or directory
 	//   @mkdir DIR...             make directories and their parents
+	//   @unpack FILE              do to files of the container what a Fetch does to downloads: FILE
+	//                             has a Fetch as JSON, whose items have URLs "file:///path"
 	Args []string `json:"args"`
 	// Env is the whole environment, "NAME=value". A "NAME" alone passes a variable of the container
 	// on, which is how a command gets a secret that is one.

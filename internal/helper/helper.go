@@ -95,7 +95,10 @@ func dispatch(ctx context.Context, args []string, c Container, s *Shared) error 
 	if err != nil {
 		return err
 	}
-	return run.Do(ctx, d, run.Env{InDir: action.InDir, OutDir: c.OutDir, Console: c.Stderr, Reap: os.Getpid() == 1})
+	return run.Do(ctx, d, run.Env{
+		InDir: action.InDir, OutDir: c.OutDir, Console: c.Stderr, Reap: os.Getpid() == 1,
+		Unpack: func(ctx context.Context, file string) error { return s.unpackFiles(ctx, file, c) },
+	})
 }
 
 // Write carries out a write document in outDir, which exists.

@@ -107,6 +107,23 @@ func (s *Shared) fetch(ctx context.Context, d *action.Fetch, c Container) error 
 	return f.Do(ctx, d, fetch.Env{OutDir: c.OutDir, Auth: c.auth, Log: c.Stderr})
 }
 
+// unpackFiles carries out a document that is in a file, and whose items are files too.
+func (s *Shared) unpackFiles(ctx context.Context, file string, c Container) error {
+	doc, err := c.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	d, err := DecodeFetch(doc)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	f, err := s.fetcher("files", fetch.Settings{})
+	if err != nil {
+		return err
+	}
+	return f.Do(ctx, d, fetch.Env{OutDir: c.OutDir, Files: true, Log: c.Stderr})
+}
+
 func (s *Shared) fetcher(key string, settings fetch.Settings) (*fetch.Fetcher, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

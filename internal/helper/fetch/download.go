@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -32,6 +31,8 @@ type response struct {
 	*body
 	url  string // redacted
 	sums map[integrity.Algorithm][]byte
+	// local means that it is a file, and no server has sent it.
+	local bool
 }
 
 // download tries the URLs in order. The next is taken only when the server says that it doesn't
@@ -161,17 +162,10 @@ func (f *Fetcher) receive(ctx context.Context, req request, rawURL string, in io
 		rec.discard()
 		return nil, err
 	}
-	hashes := map[integrity.Algorithm]hash.Hash{}
-	out := []io.Writer{rec}
-	for _, a := range req.sums {
-		if h := a.New(); h != nil && hashes[a] == nil {
-			hashes[a] = h
-			out = append(out, h)
-		}
-	}
+	hashes, out := req.hashes()
 	buf := f.chunk()
 	defer f.chunks.Put(buf)
-	local, err := copyChunks(io.MultiWriter(out...), in, *buf)
+	local, err := copyChunks(io.MultiWriter(append(out, rec)...), in, *buf)
 	if err != nil {
 		rec.discard()
 		if local {
@@ -179,11 +173,7 @@ func (f *Fetcher) receive(ctx context.Context, req request, rawURL string, in io
 		}
 		return nil, networkError(ctx, err)
 	}
-	res := &response{body: rec.finish(), url: Redact(rawURL), sums: map[integrity.Algorithm][]byte{}}
-	for a, h := range hashes {
-		res.sums[a] = h.Sum(nil)
-	}
-	return res, nil
+	return &response{body: rec.finish(), url: Redact(rawURL), sums: hashes.sums()}, nil
 }
 
 // copyChunks is io.Copy that tells a failing writer from a failing reader.

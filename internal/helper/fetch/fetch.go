@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ type Env struct {
 	// Auth returns the credential of a name: the complete value of an Authorization header. Nil
 	// means that there are none.
 	Auth func(name string) (string, error)
+	// Files means that the items are files, with URLs "file:///path", and nothing else.
+	Files bool
 	// Log receives a line for each retry; nil drops them. It need not be safe for concurrent use.
 	Log io.Writer
 }
@@ -53,7 +56,7 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 // begun. Causes are *Error, *integrity.MismatchError, *integrity.SyntaxError, *unpack.Error,
 // *place.ConflictError and *place.PathError.
 func (f *Fetcher) Do(ctx context.Context, doc *action.Fetch, env Env) error {
-	groups, err := plan(doc)
+	groups, err := plan(doc, env.Files)
 	if err != nil {
 		return err
 	}
@@ -87,14 +90,14 @@ type item struct {
 
 // plan checks all items before anything is downloaded, and groups those that come from the same
 // URLs: one archive can be wanted as a file and as a directory.
-func plan(doc *action.Fetch) ([]*group, error) {
+func plan(doc *action.Fetch, files bool) ([]*group, error) {
 	var (
 		groups []*group
 		byKey  = map[string]*group{}
 		errs   []error
 	)
 	for _, it := range doc.Items {
-		want, err := checkItem(it)
+		want, err := checkItem(it, files)
 		if err != nil {
 			errs = append(errs, &Error{Item: it.Name, Err: err})
 			continue
@@ -114,15 +117,14 @@ func plan(doc *action.Fetch) ([]*group, error) {
 	return groups, errors.Join(errs...)
 }
 
-func checkItem(it action.Item) (integrity.Expectation, error) {
+func checkItem(it action.Item, files bool) (integrity.Expectation, error) {
 	none := integrity.Expectation{}
 	if len(it.URLs) == 0 {
 		return none, errors.New("no URL is given")
 	}
 	for _, raw := range it.URLs {
-		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return none, fmt.Errorf("%s is not an http or https URL", Redact(raw))
+		if err := checkURL(raw, files); err != nil {
+			return none, err
 		}
 	}
 	if len(it.Dests) == 0 {
@@ -151,6 +153,17 @@ func checkItem(it action.Item) (integrity.Expectation, error) {
 		return none, fmt.Errorf("%w, and the item isn't marked as unverified", err)
 	}
 	return want, err
+}
+
+func checkURL(raw string, files bool) error {
+	u, err := url.Parse(raw)
+	switch {
+	case files && (err != nil || u.Scheme != "file" || u.Host != "" || !path.IsAbs(u.Path)):
+		return fmt.Errorf("%s is not the URL of a file, as file:///path", Redact(raw))
+	case !files && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https"):
+		return fmt.Errorf("%s is not an http or https URL", Redact(raw))
+	}
+	return nil
 }
 
 // all runs the groups, some at a time.
@@ -185,7 +198,11 @@ func (f *Fetcher) all(ctx context.Context, groups []*group, out *place.Output, e
 }
 
 func (f *Fetcher) one(ctx context.Context, g *group, out *place.Output, env Env) error {
-	res, err := f.download(ctx, g.request, env)
+	get := f.download
+	if env.Files {
+		get = f.open
+	}
+	res, err := get(ctx, g.request, env)
 	if err != nil {
 		return err
 	}
@@ -235,6 +252,9 @@ func mismatchHint(err error, res *response) string {
 	var m *integrity.MismatchError
 	if !errors.As(err, &m) {
 		return ""
+	}
+	if res.local {
+		return fmt.Sprintf("the file has %d bytes that are not what the lockfile promises: restore it, or update the lockfile on purpose", res.size)
 	}
 	head := make([]byte, min(res.size, 64))
 	if n, _ := res.ReadAt(head, 0); unpack.LooksLikeHTML(head[:n]) {

@@ -4,6 +4,7 @@ package run
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,10 @@ func checkBuiltin(c action.Command) error {
 		if n < 1 {
 			return errors.New("@mkdir wants directories")
 		}
+	case "@unpack":
+		if n != 1 {
+			return errors.New("@unpack wants the file of a document")
+		}
 	default:
 		return fmt.Errorf("unknown built-in command %q", c.Args[0])
 	}
@@ -39,7 +44,7 @@ func checkBuiltin(c action.Command) error {
 }
 
 // builtin carries out a command that checkBuiltin has accepted.
-func builtin(c action.Command) error {
+func (r *runner) builtin(ctx context.Context, c action.Command) error {
 	args := make([]string, len(c.Args)-1)
 	for i, a := range c.Args[1:] {
 		if !filepath.IsAbs(a) {
@@ -55,6 +60,11 @@ func builtin(c action.Command) error {
 			return err
 		}
 		return copyTree(args[0], args[1])
+	case "@unpack":
+		if r.env.Unpack == nil {
+			return errors.New("@unpack is not available here")
+		}
+		return r.env.Unpack(ctx, args[0])
 	}
 	for _, dir := range args {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

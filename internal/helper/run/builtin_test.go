@@ -28,7 +28,7 @@ func TestAppend(t *testing.T) {
 	}
 	ours, theirs := filepath.Join(dir, "ours.a"), filepath.Join(dir, "theirs.a")
 	for i := range names {
-		if err := builtin(action.Command{Args: []string{"@append", ours, names[i]}, Dir: "/"}); err != nil {
+		if err := (&runner{}).builtin(t.Context(), action.Command{Args: []string{"@append", ours, names[i]}, Dir: "/"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestCopy(t *testing.T) {
 	os.WriteFile(src+"/x", []byte("x"), 0o755)
 	os.Symlink("d/f", src+"/l")
 	for range 2 { // the second time over what is there
-		if err := builtin(action.Command{Args: []string{"@copy", "src", "to/dst"}, Dir: dir}); err != nil {
+		if err := (&runner{}).builtin(t.Context(), action.Command{Args: []string{"@copy", "src", "to/dst"}, Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
 	}

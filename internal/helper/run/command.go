@@ -66,7 +66,7 @@ func (r *runner) command(ctx context.Context, task string, c action.Command) err
 		c.Dir = "/"
 	}
 	if strings.HasPrefix(c.Args[0], "@") {
-		if err := builtin(c); err != nil {
+		if err := r.builtin(ctx, c); err != nil {
 			return &CommandError{Task: task, Args: c.Args, Code: 1, Err: err}
 		}
 		return nil

@@ -40,6 +40,8 @@ type Env struct {
 	Console io.Writer
 	// Procs is the number of tasks at a time; 0 means one per processor.
 	Procs int
+	// Unpack carries out the document in a file, for @unpack.
+	Unpack func(ctx context.Context, file string) error
 	// Reap waits for orphaned processes, which is the duty of a container's first process.
 	Reap bool
 }
