@@ -2,8 +2,6 @@ package npm
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,13 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/internal/helper"
 	"github.com/mergefest/mergefest/internal/helper/fetch"
+	"github.com/mergefest/mergefest/internal/testnpm"
+	"github.com/mergefest/mergefest/internal/testtree"
 )
 
 // shortCorpus are the projects that are always compared; the others need hundreds of downloads.
@@ -63,7 +62,7 @@ func compareWithNpm(t *testing.T, src string) {
 	if err := os.CopyFS(want, os.DirFS(src)); err != nil {
 		t.Fatal(err)
 	}
-	installWithNpm(t, want)
+	testnpm.CI(t, want, "--ignore-scripts")
 	cfg, err := Host{}.Config(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
@@ -79,27 +78,6 @@ func compareWithNpm(t *testing.T, src string) {
 		t.Fatal(err)
 	}
 	compareTrees(t, want, got)
-}
-
-// unservedOptional is npm ci's complaint about an optional package that the registry doesn't have.
-// Some registries serve a part of the packages only, and npm install locks without the rest.
-var unservedOptional = regexp.MustCompile(`Missing: \S+@ from lock file`)
-
-func installWithNpm(t *testing.T, dir string) {
-	t.Helper()
-	flags := []string{"--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"}
-	run := func(args ...string) ([]byte, error) {
-		cmd := exec.Command("npm", append(args, flags...)...)
-		cmd.Dir = dir
-		return cmd.CombinedOutput()
-	}
-	out, err := run("ci")
-	if err != nil && unservedOptional.Match(out) {
-		out, err = run("install", "--no-save")
-	}
-	if err != nil {
-		t.Fatalf("npm: %v\n%s", err, out)
-	}
 }
 
 // hostPlatform is this machine with the Node.js and npm that it has.
@@ -235,83 +213,6 @@ func moveInto(from, to string) error {
 // compareTrees compares all node_modules below two directories.
 func compareTrees(t *testing.T, want, got string) {
 	t.Helper()
-	w, g := listTree(t, want), listTree(t, got)
-	paths := map[string]bool{}
-	for p := range w {
-		paths[p] = true
-	}
-	for p := range g {
-		paths[p] = true
-	}
-	bad := 0
-	for _, p := range sortedKeys(paths) {
-		if w[p] == g[p] {
-			continue
-		}
-		if bad++; bad > 20 {
-			continue
-		}
-		t.Errorf("%s: npm has %q, the plan %q", p, w[p], g[p])
-		if strings.HasSuffix(p, "/.package-lock.json") {
-			t.Log(firstDifference(filepath.Join(want, p), filepath.Join(got, p)))
-		}
-	}
-	t.Logf("%d entries, %d differ", len(paths), bad)
-}
-
-func listTree(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(dir, p)
-		rel = filepath.ToSlash(rel)
-		if !strings.Contains("/"+rel+"/", "/node_modules/") {
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		switch {
-		case d.IsDir():
-			out[rel] = fmt.Sprintf("dir %o", info.Mode().Perm())
-		case info.Mode()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(p)
-			if err != nil {
-				return err
-			}
-			out[rel] = "link " + target
-		default:
-			data, err := os.ReadFile(p)
-			if err != nil {
-				return err
-			}
-			sum := sha256.Sum256(data)
-			out[rel] = fmt.Sprintf("file %o %d %s", info.Mode().Perm(), len(data), hex.EncodeToString(sum[:6]))
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func firstDifference(a, b string) string {
-	x, err1 := os.ReadFile(a)
-	y, err2 := os.ReadFile(b)
-	if err1 != nil || err2 != nil {
-		return fmt.Sprint(err1, err2)
-	}
-	xs, ys := strings.Split(string(x), "\n"), strings.Split(string(y), "\n")
-	for i := range min(len(xs), len(ys)) {
-		if xs[i] != ys[i] {
-			lo, hi := max(0, i-6), i+4
-			return fmt.Sprintf("line %d:\nnpm:\n%s\nplan:\n%s", i+1, strings.Join(xs[lo:min(hi, len(xs))], "\n"), strings.Join(ys[lo:min(hi, len(ys))], "\n"))
-		}
-	}
-	return fmt.Sprintf("one ends after %d lines, the other after %d", len(xs), len(ys))
+	n := testtree.Compare(t, want, got, func(p string) bool { return strings.Contains("/"+p+"/", "/node_modules/") })
+	t.Logf("%d entries", n)
 }

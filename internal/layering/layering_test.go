@@ -79,6 +79,8 @@ var rules = []rule{
 		why:  "The pipeline works with any engine: the embedded one is linked by the command only, so that importers don't get it."},
 	{pkg: "cmd/mergefest", allow: []string{"*"}, why: "The command is wiring."},
 	{pkg: "internal/testengine/...", allow: []string{"engine", "engine/embedded"}, why: "Tests of any package may need an engine, so it may need no other package."},
+	{pkg: "internal/testnpm", only: []string{}, why: "Tests of any package may ask npm, so it may need no other package."},
+	{pkg: "internal/testtree", only: []string{}, why: "Tests of any package may compare directories, so it may need no other package."},
 	{pkg: "internal/keepdeps", why: "It only keeps modules in go.mod."},
 	{pkg: "internal/layering", why: "It looks at the source files, and needs none of the packages."},
 	{pkg: "bench/...", allow: []string{"*"}, why: "Benchmarks measure whatever they like."},
