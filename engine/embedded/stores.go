@@ -70,7 +70,7 @@ func openStores(ctx context.Context, root string) (_ *stores, err error) {
 	if err := s.meta.Init(ctx); err != nil {
 		return nil, err
 	}
-	s.content = containerdsnapshot.NewContentStore(s.meta.ContentStore(), namespace)
+	s.content = containerdsnapshot.NewContentStore(restartingStore{s.meta.ContentStore()}, namespace)
 	s.leases = leaseutil.WithNamespace(ctdmetadata.NewLeaseManager(s.meta), namespace)
 
 	if s.records, err = metadata.NewStore(filepath.Join(root, "records.db")); err != nil {
