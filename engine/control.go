@@ -140,7 +140,7 @@ func GC(ctx context.Context, o Options, req GCRequest) (*GCReply, error) {
 // waitUnlocked returns when no process holds the flock of a file, or the file doesn't exist.
 func waitUnlocked(ctx context.Context, path string) error {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	} else if err != nil {
 		return err

@@ -305,6 +305,17 @@ func TestStatusOfNothing(t *testing.T) {
 	}
 }
 
+// A state directory that is a file has no engine, which is no error to who wants to stop it.
+func TestStopWhereFileIs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Stop(context.Background(), Options{StateDir: file}); err != nil || r.Stopping {
+		t.Errorf("stop %+v, %v", r, err)
+	}
+}
+
 func TestSocketPaths(t *testing.T) {
 	for _, n := range []int{1, maxSocketPath, maxSocketPath + 1, 400} {
 		dir := t.TempDir()

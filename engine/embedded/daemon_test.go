@@ -272,6 +272,12 @@ func TestStateErrors(t *testing.T) {
 			write(t, filepath.Join(dir, "engine", "format"), "99\n")
 			return dir
 		}, engine.KindNewer, "a newer mergefest wrote it"},
+		{"a link for the data", func(t *testing.T, dir string) string {
+			if err := os.Symlink(t.TempDir(), filepath.Join(dir, "engine")); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, engine.KindOther, "is a symbolic link"},
 		{"a file in the way", func(t *testing.T, dir string) string {
 			write(t, filepath.Join(dir, "f"), "")
 			return filepath.Join(dir, "f", "state")
@@ -389,6 +395,31 @@ func TestLongPath(t *testing.T) {
 	e := openDaemon(t, o)
 	if _, err := solve(t, e, tool, tool.Op([]string{"echo", "x"})); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLinkedState has a link in the path of the state directory, and an op that selects a part of a
+// mount, which BuildKit refuses behind a link.
+func TestLinkedState(t *testing.T) {
+	tool := testengine.BuildTool(t)
+	o := daemon(t)
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "disk"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("disk", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	o.StateDir = filepath.Join(dir, "link", "state")
+	t.Cleanup(func() { engine.Stop(context.Background(), o) })
+	e := openDaemon(t, o)
+	files := llb.Scratch().File(llb.Mkdir("/d", 0o755).Mkfile("/d/f", 0o644, []byte("text")))
+	op := tool.Op([]string{"cat", "/in/f"}, llb.AddMount("/in", files, llb.SourcePath("/d"), llb.Readonly))
+	if out, err := solve(t, e, tool, op); err != nil || out != "text" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if st := status(t, o); !st.Running {
+		t.Error("the engine isn't found by the link")
 	}
 }
 

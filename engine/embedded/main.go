@@ -88,7 +88,10 @@ func reporter(fd int) func(error) {
 }
 
 // serve runs a server until it is idle, asked to stop, or told to by a signal.
-func serve(ctx context.Context, o Options, ready func(error)) error {
+func serve(ctx context.Context, o Options, ready func(error)) (err error) {
+	if o.StateDir, err = makeStateDir(o.StateDir); err != nil {
+		return err
+	}
 	syscall.Umask(0o022)
 	logrus.SetLevel(logrus.WarnLevel) // BuildKit's and containerd's
 	// The heap is small, and most of it is garbage of finished ops.

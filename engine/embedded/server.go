@@ -64,7 +64,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 			err = startError(o.StateDir, err)
 		}
 	}()
-	if o.StateDir, err = filepath.Abs(o.StateDir); err != nil {
+	if o.StateDir, err = makeStateDir(o.StateDir); err != nil {
 		return nil, err
 	}
 	st, err := openState(ctx, o)

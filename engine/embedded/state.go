@@ -36,9 +36,6 @@ type state struct {
 func openState(ctx context.Context, o Options) (_ *state, err error) {
 	dir := o.StateDir
 	s := &state{Layout: engine.Layout{Dir: dir}}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, startError(dir, err)
-	}
 	if s.lock, err = takeLock(ctx, s.Lock(), cmp.Or(o.LockWait, defaultLockWait)); err != nil {
 		return nil, startError(dir, err)
 	}
@@ -77,6 +74,22 @@ func openState(ctx context.Context, o Options) (_ *state, err error) {
 	return s, nil
 }
 
+// makeStateDir makes the state directory and returns its path without symbolic links: BuildKit takes
+// one in a path to be an escape of a container's, and then refuses to mount.
+func makeStateDir(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(abs, 0o700)
+	}
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return "", startError(dir, err)
+	}
+	return abs, nil
+}
+
 func (s *state) format() string { return filepath.Join(s.Data(), "format") }
 
 // marker holds the boot id of the machine while stores are open.
@@ -84,6 +97,13 @@ func (s *state) marker() string { return filepath.Join(s.Data(), "open") }
 
 // checkFormat refuses state of a newer program and discards that of an older one.
 func (s *state) checkFormat() error {
+	switch info, err := os.Lstat(s.Data()); {
+	case err == nil && info.Mode()&fs.ModeSymlink != 0: // see makeStateDir
+		return &engine.StartError{Kind: engine.KindOther, Message: fmt.Sprintf(
+			"%s is a symbolic link, which it must not be; make the whole state directory a link, or name another directory with --state", s.Data())}
+	case err == nil && !info.IsDir():
+		return s.discard()
+	}
 	data, err := os.ReadFile(s.format())
 	if errors.Is(err, fs.ErrNotExist) {
 		if entries, err := os.ReadDir(s.Data()); err == nil && len(entries) > 0 {
