@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // Join returns the graph in which the members of each group have become one node, whose ID is the
@@ -195,6 +194,15 @@ func (j *joiner) checkOutputs(gr *group) {
 				return
 			}
 		}
+		f, ok := n.Action.(*Fetch)
+		if !ok {
+			continue
+		}
+		for _, file := range f.Files {
+			if _, other, ok := gr.paths.above(file.If, n.ID); file.If != "" && ok {
+				j.failf(gr, []ID{other, n.ID}, "the file %q of one depends on %q of the other", file.Path, file.If)
+			}
+		}
 	}
 }
 
@@ -253,34 +261,48 @@ func (j *joiner) pick(gr *group, member ID) {
 }
 
 // parts rewrites the parts of a merge. Where it takes the whole outputs of all members of a group,
-// to one place, it takes the group's.
+// to one place, it takes the group's, at the place of the first one.
 func (j *joiner) parts(parts []Input) []Input {
 	type use struct {
 		gr     *group
 		target string
 	}
-	first, last, count := map[use]int{}, map[use]int{}, map[use]int{}
+	first, count := map[use]int{}, map[use]int{}
 	seen := map[Input]bool{}
-	useOf := func(in Input) (use, bool) {
-		gr := j.memberOf[in.From]
-		return use{gr, in.Target}, gr != nil && len(gr.members) > 1 && in.Path == ""
-	}
+	useOf := func(in Input) use { return use{j.memberOf[in.From], in.Target} }
 	for i, in := range parts {
-		u, ok := useOf(in)
-		if !ok || seen[in] {
+		u := useOf(in)
+		if u.gr == nil || len(u.gr.members) == 1 || in.Path != "" || seen[in] {
 			continue
 		}
 		seen[in] = true
 		if count[u]++; count[u] == 1 {
 			first[u] = i
 		}
-		last[u] = i
+	}
+	whole := map[use]bool{}
+	for u, n := range count {
+		whole[u] = n == len(u.gr.members)
+	}
+	for moved := len(whole) > 0; moved; {
+		at := make([]int, len(parts))
+		made := make([][]string, len(parts))
+		for i, in := range parts {
+			at[i], made[i] = i, j.g.made(in)
+			if u := useOf(in); whole[u] && in.Path == "" {
+				at[i] = first[u]
+			}
+		}
+		moved = false
+		for _, i := range misplaced(made, at) {
+			whole[useOf(parts[i])], moved = false, true
+		}
 	}
 	var out []Input
 	for i, in := range parts {
-		u, ok := useOf(in)
+		u := useOf(in)
 		switch {
-		case !ok || count[u] < len(u.gr.members) || !j.movable(parts[first[u]:last[u]+1], u.gr, u.target):
+		case !whole[u] || in.Path != "":
 			out = append(out, j.outside(in))
 		case i == first[u]:
 			in.From = u.gr.id
@@ -288,30 +310,4 @@ func (j *joiner) parts(parts []Input) []Input {
 		}
 	}
 	return out
-}
-
-// movable reports whether the parts that are not of a group certainly have no path in common with
-// it, so that the order doesn't matter.
-func (j *joiner) movable(parts []Input, gr *group, target string) bool {
-	for _, in := range parts {
-		if j.memberOf[in.From] == gr && in.Path == "" && in.Target == target {
-			continue
-		}
-		n, _ := j.g.Node(in.From)
-		outs := declared(n)
-		if len(outs) == 0 || in.Path != "" {
-			return false
-		}
-		for _, o := range outs {
-			// Where it would be in the group's output.
-			p := under(in.Target, o.path)
-			if below(target, p) {
-				return false
-			}
-			if below(p, target) && !gr.paths.alone(strings.TrimPrefix(p[len(target):], "/"), ID{}) {
-				return false
-			}
-		}
-	}
-	return true
 }

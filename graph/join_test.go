@@ -173,8 +173,13 @@ func TestJoinFetch(t *testing.T) {
 	if got := text("a", "c"); got != "node t/n/tree\n  merge\n    part t/n/a\n    part t/n/c\n" {
 		t.Errorf("one member: %s", got)
 	}
-	if got := text("a", "in", "b"); strings.Contains(got, "t/n/ab") {
-		t.Errorf("something between them that overlaps: %s", got)
+	if got := text("a", "in", "b"); got != "node t/n/tree\n  merge\n    part t/n/ab\n    part t/n/in\n" {
+		t.Errorf("something between them that overlaps with the first: %s", got)
+	}
+	for _, parts := range [][]string{{"b", "same", "a"}, {"b", "in", "a"}, {"a", "b", "same", "a"}} {
+		if got := text(parts...); strings.Contains(got, "t/n/ab") {
+			t.Errorf("%v: something between them that overlaps with what would be moved: %s", parts, got)
+		}
 	}
 	for _, c := range []struct {
 		members []ID
