@@ -93,11 +93,11 @@ func (b *building) run(ctx context.Context) error {
 		return err
 	}
 	defer b.engine.Close()
-	plan, err := b.lower(ctx)
+	plan, nodeOf, err := b.lower(ctx)
 	if err != nil {
 		return err
 	}
-	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf(plan), Chain: b.planned.Graph.Chain, PathMap: b.planned.Translate}
+	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf, Chain: b.planned.Graph.Chain, PathMap: b.planned.Translate}
 	if info := b.engine.Info(); info.Embedded || strings.HasPrefix(info.URL, "unix:") { // its clock is ours
 		config.Begun = time.Now()
 	}
@@ -144,20 +144,28 @@ func (b *building) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// lower turns the graph into definitions for the engine.
-func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, err error) {
+// lower turns the graph into definitions for the engine. nodeOf finds the nodes of a vertex.
+func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, nodeOf func(digest.Digest) ([]graph.ID, bool), err error) {
 	b.files, err = b.planned.localFiles(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	info := b.engine.Info()
 	lo := llbgen.Options{
-		Platform: b.target.platform, LocalDigest: b.files.Digest(),
-		NoMerge: !b.engine.Info().Merge, MaxBytes: b.engine.Info().MaxMessage,
+		Platform: b.target.platform, LocalDigest: b.files.Digest(), NoMerge: !info.Merge, MaxBytes: info.MaxMessage,
 	}
 	if b.store, lo.Helper, err = openImports(ctx, b.target.stateDir, b.target.platform); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return llbgen.Lower(ctx, b.planned.Graph, lo)
+	g, err := b.o.bucketed(b.planned.Graph, lo.Helper, &info)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err = llbgen.Lower(ctx, g.graph, lo)
+	if err != nil {
+		return nil, nil, err
+	}
+	return plan, g.nodeOf(plan), nil
 }
 
 // localFiles reads the files of all Local nodes.
@@ -242,13 +250,5 @@ func (b *building) transferred() {
 		if bytes, ok := sent[llbgen.LocalDir(n.ID)]; ok {
 			b.tracker.Transferred(n.ID, 1, bytes)
 		}
-	}
-}
-
-// nodeOf finds a vertex's nodes. The one transfer of local files belongs to all Local nodes.
-func nodeOf(p *llbgen.Plan) func(digest.Digest) ([]graph.ID, bool) {
-	return func(d digest.Digest) ([]graph.ID, bool) {
-		ids, ok := p.Vertices[d]
-		return ids, ok
 	}
 }

@@ -57,7 +57,11 @@ func lowerAll(ctx context.Context, o Options) (*lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := llbgen.Lower(ctx, planned.Graph, llbgen.Options{Helper: helper, Platform: t.platform, LocalDigest: files.Digest()})
+	g, err := o.bucketed(planned.Graph, helper, nil)
+	if err != nil {
+		return nil, err
+	}
+	p, err := llbgen.Lower(ctx, g.graph, llbgen.Options{Helper: helper, Platform: t.platform, LocalDigest: files.Digest()})
 	if err != nil {
 		return nil, err
 	}

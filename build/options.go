@@ -21,7 +21,8 @@ type Options struct {
 	// GraphFile takes the graph from a JSON file (docs/graph-json.md) instead of the project. Its
 	// local files are relative to the file's directory.
 	GraphFile string
-	// Granularity is "auto" (also if empty), "package" or "module"; see docs/granularity.md.
+	// Granularity is "auto" (also if empty), "package" or "module"; see docs/granularity.md. It is for
+	// Go, and for downloads on other engines than the embedded one.
 	Granularity string
 	// Go holds the go command's build flags.
 	Go gobuild.Flags

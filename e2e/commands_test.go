@@ -53,20 +53,35 @@ func cmdExecuted(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: executed FILE REGEXP...")
 	}
-	ran := withStatus(readReport(ts, args[0]), "executed")
-	left := slices.Clone(ran)
-	for _, expr := range args[1:] {
+	matchAll(ts, "executed", withStatus(readReport(ts, args[0]), "executed"), args[1:])
+}
+
+// matchAll pairs nodes and expressions.
+func matchAll(ts *testscript.TestScript, status string, ids, exprs []string) {
+	left := slices.Clone(ids)
+	for _, expr := range exprs {
 		re, err := regexp.Compile("^(?:" + expr + ")$")
 		ts.Check(err)
 		at := slices.IndexFunc(left, re.MatchString)
 		if at < 0 {
-			ts.Fatalf("no executed node matches %q; executed: %q", expr, ran)
+			ts.Fatalf("no %s node matches %q; %s: %q", status, expr, status, ids)
 		}
 		left = slices.Delete(left, at, at+1)
 	}
 	if len(left) > 0 {
-		ts.Fatalf("executed too: %q", left)
+		ts.Fatalf("%s too: %q", status, left)
 	}
+}
+
+// cmdFailed checks exactly which nodes failed: failed FILE REGEXP... needs one node for each
+// expression, and no other. A build that failed doesn't reach all nodes.
+func cmdFailed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: failed FILE REGEXP...")
+	}
+	var r buildReport
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	matchAll(ts, "failed", withStatus(r, "failed"), args[1:])
 }
 
 func withStatus(r buildReport, status string) []string {

@@ -56,6 +56,7 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"report":   cmdReport,
 			"executed": cmdExecuted,
+			"failed":   cmdFailed,
 			"edit":     cmdEdit,
 		},
 		Setup: func(e *testscript.Env) error {

@@ -50,7 +50,9 @@ func (t *Tracker) Failures() []Failure {
 // fail records and announces the failure of a vertex.
 func (t *Tracker) fail(v *vertex) {
 	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err))}
-	f.Command, f.Output = splitHeader(helperExit.ReplaceAllString(t.text(v.log.take()), ""))
+	out := t.text(v.log.take())
+	v.lastWords = lastWords(out)
+	f.Command, f.Output = splitHeader(helperExit.ReplaceAllString(out, ""))
 	var blamed []*node
 	for _, n := range v.nodes {
 		if v.blames(n) {

@@ -4,6 +4,7 @@ package progress
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,8 @@ type vertex struct {
 	state    State
 	err      string
 	told     bool // the failure has been announced
+	// lastWords is the helper's error, once the failure has been announced.
+	lastWords string
 }
 
 // run is one attempt at a vertex.
@@ -212,18 +215,44 @@ func (n *node) foldLocal() State {
 	return state
 }
 
-// blames says whether the vertex's failure is the node's. A vertex that carries several nodes
-// (the transfer of local files does) blames those that its error names, or else all.
+// blames says whether the vertex's failure is the node's. A vertex that carries several nodes (the
+// transfer of local files does, and joined fetches do) blames those that are named, or else all.
 func (v *vertex) blames(n *node) bool {
-	if len(v.nodes) == 1 || strings.Contains(v.err, n.ID.String()) {
+	return len(v.nodes) == 1 || v.names(n) || !slices.ContainsFunc(v.nodes, v.names)
+}
+
+// names says whether the failed vertex's error has the node's ID, or the end of its output begins a
+// line with the name of one of the node's downloads, as the helper does.
+func (v *vertex) names(n *node) bool {
+	if strings.Contains(v.err, n.ID.String()) {
 		return true
 	}
-	for _, other := range v.nodes {
-		if strings.Contains(v.err, other.ID.String()) {
-			return false
+	f, ok := n.Action.(*graph.Fetch)
+	if !ok {
+		return false
+	}
+	for line := range strings.Lines(v.lastWords) {
+		line = strings.TrimPrefix(line, helperPrefix)
+		for _, it := range f.Items {
+			if strings.HasPrefix(line, it.Name+": ") {
+				return true
+			}
 		}
 	}
-	return true
+	return false
+}
+
+// helperPrefix begins the line in which the helper says why it failed. Lines before it may tell of
+// what went well in the end.
+const helperPrefix = "mergefest-helper: "
+
+// lastWords is the end of an output, from the helper's error on; empty if there is none.
+func lastWords(out string) string {
+	at := strings.LastIndex("\n"+out, "\n"+helperPrefix)
+	if at < 0 {
+		return ""
+	}
+	return out[at:]
 }
 
 // span returns the time from the first to the last attempt that did the work (or failed), by the

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -294,6 +295,58 @@ func TestSharedTransferBlamesTheNamedNode(t *testing.T) {
 	}
 	if got := tr.Totals(); got.Failed != 1 {
 		t.Errorf("totals %+v, want one failed", got)
+	}
+}
+
+// TestJoinedFetches are several nodes of one op: all have its status and times, and of those that
+// failed the helper tells.
+func TestJoinedFetches(t *testing.T) {
+	var nodes []graph.Node
+	var ids []graph.ID
+	for _, name := range []string{"is-odd", "odd", "even"} {
+		n := graph.Node{ID: id("fetch", name), Action: &graph.Fetch{Fetch: action.Fetch{Items: []action.Item{{Name: name + "@1.0.0"}}}}}
+		nodes, ids = append(nodes, n), append(ids, n.ID)
+	}
+	run := func(output string, s *client.SolveStatus) *Tracker {
+		tr := NewTracker(Config{Nodes: nodes, NodeOf: func(digest.Digest) ([]graph.ID, bool) { return ids, true }})
+		s.Logs = append(s.Logs, &client.VertexLog{Vertex: s.Vertexes[0].Digest, Data: []byte(output)})
+		tr.Solve()(s)
+		tr.Finish(s.Vertexes[0].Error == "")
+		return tr
+	}
+	const (
+		retry  = "odd@1.0.0: https://registry.example.com/odd: 503; trying again in 1s (2 of 5)\n"
+		failed = `process "/x/helper fetch {\"items\":[{\"name\":\"even@1.0.0: \"}]}" did not complete successfully: exit code: 1`
+	)
+	tr := run(retry, ev("bucket", false, 1, 3, false, ""))
+	for _, n := range tr.Report().Nodes {
+		if n.Status != "executed" || !n.Start.Equal(*stamp(1)) || !n.End.Equal(*stamp(3)) {
+			t.Errorf("%+v", n)
+		}
+	}
+	if got := tr.Totals(); got.Executed != 3 {
+		t.Errorf("totals %+v", got)
+	}
+	for _, tt := range []struct {
+		output string
+		want   []graph.ID
+	}{
+		{retry + "mergefest-helper: is-odd@1.0.0: https://registry.example.com/is-odd: 404 Not Found\n", ids[:1]},
+		{retry + "mergefest-helper: even@1.0.0: wrong\nis-odd@1.0.0: wrong\n", []graph.ID{ids[2], ids[0]}},
+		{retry + "mergefest-helper: the network settings are not a valid JSON document\n", []graph.ID{ids[2], ids[0], ids[1]}},
+		{"", []graph.ID{ids[2], ids[0], ids[1]}},
+	} {
+		tr := run(tt.output, ev("bucket", false, 1, 2, false, failed))
+		fs := tr.Failures()
+		if len(fs) != 1 {
+			t.Fatalf("failures %v", fs)
+		}
+		if got := append([]graph.ID{fs[0].Node}, fs[0].Others...); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: blamed %v, want %v", tt.output, got, tt.want)
+		}
+		if got := tr.Totals(); got.Failed != len(tt.want) {
+			t.Errorf("%q: totals %+v", tt.output, got)
+		}
 	}
 }
 

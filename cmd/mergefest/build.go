@@ -29,7 +29,7 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&p.dir, "C", "", "change to `DIR` first; other paths are taken from there")
 	fs.Var((*list)(&p.opt.Platforms), "platform", "build for these `PLATFORMS`: os/arch, comma separated (default: GOOS/GOARCH)")
 	fs.StringVar(&p.opt.GraphFile, "graph", "", "take the graph from the JSON `FILE` instead of analysing the project")
-	fs.StringVar(&p.opt.Granularity, "granularity", "auto", "how much one operation does: `auto`, package or module")
+	fs.StringVar(&p.opt.Granularity, "granularity", "auto", "how much one operation does: `auto`, package or module (docs/granularity.md)")
 	p.engine.declare(fs)
 
 	fs.Var((*list)(&p.opt.Ecosystems), "ecosystem", "look only for projects of these `ECOSYSTEMS`: go, npm (default: all)")
