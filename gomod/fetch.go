@@ -84,7 +84,7 @@ func (f *Fetcher) Module(m module.Version) (graph.Node, error) {
 		return graph.Node{}, err
 	}
 	return graph.Node{ID: FetchID(m), Action: &graph.Fetch{Fetch: action.Fetch{
-		Items: []action.Item{ZipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies.Auth(), dir), mod},
+		Items: []action.Item{zipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies, dir), mod},
 		Files: []action.File{infoFile(cache, version, m), {Path: cache + version + ".ziphash", Text: zip}},
 	}}}, nil
 }
@@ -95,16 +95,17 @@ func infoFile(cache, version string, m module.Version) action.File {
 	return action.File{Path: cache + version + ".info", Text: fmt.Sprintf("{\"Version\":%q}", m.Version)}
 }
 
-// ZipItem is the download of a module's zip, unpacked to dest as the go command does: regular
+// zipItem is the download of a module's zip, unpacked to dest as the go command does: regular
 // files only, mode 0444.
-func ZipItem(m module.Version, urls, hashes []string, auth, dest string) action.Item {
+func zipItem(m module.Version, urls, hashes []string, proxies *goproxy.List, dest string) action.Item {
 	return action.Item{
-		Name:      m.String(),
-		URLs:      urls,
-		Integrity: hashes,
-		Auth:      auth,
-		Unpack:    &action.Unpack{Format: "zip", Prefix: m.String() + "/", SetMode: 0o444, ClearMode: 0o333, Links: "refuse"},
-		Dests:     []string{dest},
+		Name:       m.String(),
+		URLs:       urls,
+		AnyFailure: proxies.AnyFailure(),
+		Integrity:  hashes,
+		Auth:       proxies.Auth(),
+		Unpack:     &action.Unpack{Format: "zip", Prefix: m.String() + "/", SetMode: 0o444, ClearMode: 0o333, Links: "refuse"},
+		Dests:      []string{dest},
 	}
 }
 
@@ -126,11 +127,12 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 		return action.Item{}, err
 	}
 	return action.Item{
-		Name:      m.String() + "/go.mod",
-		URLs:      suffixed(urls, version+".mod"),
-		Integrity: f.sums.mod[m],
-		Auth:      f.proxies.Auth(),
-		Dests:     []string{cache + version + ".mod"},
+		Name:       m.String() + "/go.mod",
+		URLs:       suffixed(urls, version+".mod"),
+		AnyFailure: f.proxies.AnyFailure(),
+		Integrity:  f.sums.mod[m],
+		Auth:       f.proxies.Auth(),
+		Dests:      []string{cache + version + ".mod"},
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -75,11 +76,15 @@ func TestProxies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ proxy, noproxy, urls, err, auth string }{
+	for _, c := range []struct {
+		proxy, noproxy, urls, err, auth string
+		any                             []bool
+	}{
 		{proxy: "https://proxy.example.com", urls: "https://proxy.example.com/example.com/!mod/@v/v1.0.0.zip"},
-		{proxy: "https://a.example.com/x/,https://b.example.com|direct,https://never.example.com", urls: "https://a.example.com/x/example.com/!mod/@v/v1.0.0.zip https://b.example.com/example.com/!mod/@v/v1.0.0.zip"},
+		{proxy: "https://a.example.com/x/,https://b.example.com|direct,https://never.example.com", urls: "https://a.example.com/x/example.com/!mod/@v/v1.0.0.zip https://b.example.com/example.com/!mod/@v/v1.0.0.zip", any: []bool{false, true}},
 		{proxy: "https://user:pass@proxy.example.com:8443/p", urls: "https://proxy.example.com:8443/p/example.com/!mod/@v/v1.0.0.zip", auth: "goproxy.proxy.example.com:8443"},
 		{proxy: "https://a.example.com,https://user:pass@b.example.com", err: "GOPROXY is a list with credentials"},
+		{proxy: "http://user:pass@a.example.com", err: "refusing to pass credentials to insecure URL"},
 		{proxy: "direct", err: "example.com/Mod@v1.0.0: GOPROXY=direct asks for a download from version control"},
 		{proxy: "off", err: "example.com/Mod@v1.0.0: module lookup disabled by GOPROXY=off"},
 		{proxy: "", err: "contains no entries"},
@@ -106,7 +111,7 @@ func TestProxies(t *testing.T) {
 			continue
 		}
 		item := n.Action.(*graph.Fetch).Items[0]
-		if got := strings.Join(item.URLs, " "); got != c.urls || item.Auth != c.auth {
+		if got := strings.Join(item.URLs, " "); got != c.urls || item.Auth != c.auth || !slices.Equal(item.AnyFailure, c.any) {
 			t.Errorf("%q: got %s, secret %q", c.proxy, got, item.Auth)
 		}
 		if c.auth != "" && string(f.Secrets()[c.auth]) != "Basic dXNlcjpwYXNz" {

@@ -152,6 +152,13 @@ func (t *textWriter) fetch(f *Fetch) {
 		for _, u := range it.URLs {
 			t.line(3, "url", word(u))
 		}
+		if len(it.AnyFailure) > 0 {
+			words := []string{"anyFailure"}
+			for _, any := range it.AnyFailure {
+				words = append(words, strconv.FormatBool(any))
+			}
+			t.line(3, words...)
+		}
 		for _, s := range it.Integrity {
 			t.line(3, "integrity", word(s))
 		}

@@ -31,6 +31,13 @@ func (p *textParser) item(l *textLine) action.Item {
 		switch c.words[0] {
 		case "url":
 			it.URLs = append(it.URLs, p.one(c))
+		case "anyFailure":
+			for _, w := range c.words[1:] {
+				if w != "true" && w != "false" {
+					p.fail(c, "anyFailure: %q is neither true nor false", w)
+				}
+				it.AnyFailure = append(it.AnyFailure, w == "true")
+			}
 		case "integrity":
 			it.Integrity = append(it.Integrity, p.one(c))
 		case "unverified":

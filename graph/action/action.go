@@ -31,8 +31,12 @@ type Item struct {
 	// Name is the subject in messages: "lodash@4.17.21".
 	Name string `json:"name"`
 	// URLs are alternatives for the same bytes, tried in order. http and https only, except in a
-	// document of @unpack.
+	// document of @unpack. The next is tried when a server says that it doesn't have the file (404,
+	// 410).
 	URLs []string `json:"urls"`
+	// AnyFailure[i] has the next URL tried after any failure of URLs[i], as if a "|" and no ","
+	// stood between two entries of GOPROXY. What is missing is false.
+	AnyFailure []bool `json:"anyFailure,omitempty"`
 	// Integrity lists accepted digests. Forms: subresource integrity ("sha512-<base64>", also
 	// sha384, sha256, sha1), "<algorithm>:<hex>", and Go's "h1:<base64>" (of a zip's content, or
 	// of a single file taken as "go.mod"; see golang.org/x/mod/sumdb/dirhash). Of several

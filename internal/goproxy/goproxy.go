@@ -32,6 +32,7 @@ func (e *Error) Error() string {
 // List is a parsed GOPROXY. It is immutable.
 type List struct {
 	urls   []string // without credentials and without a slash at the end
+	any    []bool   // a "|" stands behind the URL
 	auth   string   // name of the secret for the only URL
 	secret []byte   // its value
 	direct bool     // "direct" was in the list
@@ -41,15 +42,18 @@ type List struct {
 
 const directHint = "set GOPROXY to a module proxy that serves it, replace it by a local directory, or vendor it (go mod vendor)"
 
-// Parse reads a list as the go command does. A list that can't be used is reported when it is.
-// Its two separators, "," (go on when the
-// module isn't there) and "|" (go on after any error), need no telling apart: go.sum accepts the
-// same bytes only, so that it doesn't matter whose they are.
+// Parse reads a list as the go command does: behind a "," the next proxy is asked when the module
+// isn't there, behind a "|" after any failure. A list that can't be used is reported when it is.
 func Parse(goproxy string) *List {
 	p := &List{}
-	for _, s := range strings.FieldsFunc(goproxy, func(r rune) bool { return r == ',' || r == '|' }) {
-		s = strings.TrimSpace(s)
-		if s == "" {
+	for rest := goproxy; rest != ""; {
+		s, after := rest, ""
+		any := false
+		if i := strings.IndexAny(rest, ",|"); i >= 0 {
+			s, after, any = rest[:i], rest[i+1:], rest[i] == '|'
+		}
+		rest = after
+		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}
 		if s == "direct" || s == "off" {
@@ -60,6 +64,10 @@ func Parse(goproxy string) *List {
 			p.bad = err
 			return p
 		}
+		p.any = append(p.any, any)
+	}
+	if !slices.Contains(p.any, true) {
+		p.any = nil
 	}
 	return p
 }
@@ -75,6 +83,9 @@ func (p *List) add(s string) error {
 		return &Error{Msg: fmt.Sprintf("GOPROXY %q has no scheme", redact(s)), Hint: "put https:// before it"}
 	default:
 		return &Error{Msg: fmt.Sprintf("GOPROXY of scheme %q is not supported", u.Scheme), Hint: "http and https are; serve the directory by HTTP"}
+	}
+	if u.User != nil && u.Scheme == "http" {
+		return &Error{Msg: fmt.Sprintf("GOPROXY %s: refusing to pass credentials to insecure URL", redact(s)), Hint: "use https, as the go command asks for"}
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
@@ -114,6 +125,9 @@ func (p *List) Secrets() map[string][]byte {
 	}
 	return map[string][]byte{p.auth: p.secret}
 }
+
+// AnyFailure says for each URL whether the next is tried after any failure; see action.Item.
+func (p *List) AnyFailure() []bool { return slices.Clone(p.any) }
 
 // URLs are the proxies of the list, without credentials and without a slash at the end.
 func (p *List) URLs() []string { return slices.Clone(p.urls) }

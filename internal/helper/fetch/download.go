@@ -22,6 +22,7 @@ import (
 type request struct {
 	name string // for messages
 	urls []string
+	any  []bool // action.Item.AnyFailure
 	auth string // the name of the credential, or empty
 	sums []integrity.Algorithm
 }
@@ -36,15 +37,15 @@ type response struct {
 }
 
 // download tries the URLs in order. The next is taken only when the server says that it doesn't
-// have the file (404, 410): any other failure could hide a file that would be a different one
-// elsewhere.
+// have the file (404, 410), or where the item allows it: a server may refuse a file (403) so that
+// nobody asks the next one for it.
 func (f *Fetcher) download(ctx context.Context, req request, env Env) (*response, error) {
 	value, err := credential(req, env)
 	if err != nil {
 		return nil, err
 	}
-	var missing []error
-	for _, u := range req.urls {
+	var failed []error
+	for i, u := range req.urls {
 		res, attempts, err := f.retry(ctx, req, u, value, env)
 		if err == nil {
 			return res, nil
@@ -54,12 +55,16 @@ func (f *Fetcher) download(ctx context.Context, req request, env Env) (*response
 		if errors.As(err, &st) {
 			e.Status = st.Code
 		}
-		if e.Status != http.StatusNotFound && e.Status != http.StatusGone {
-			return nil, e
+		failed = append(failed, e)
+		missing := e.Status == http.StatusNotFound || e.Status == http.StatusGone
+		if ctx.Err() != nil || !missing && !(i < len(req.any) && req.any[i]) {
+			break
 		}
-		missing = append(missing, e)
+		if !missing && i < len(req.urls)-1 {
+			env.logf("%v; trying %s", e, Redact(req.urls[i+1]))
+		}
 	}
-	return nil, errors.Join(missing...)
+	return nil, errors.Join(failed...)
 }
 
 func credential(req request, env Env) (string, error) {

@@ -179,7 +179,19 @@ func TestAlternatives(t *testing.T) {
 	}
 	it.URLs = []string{srv.URL + "/500", srv.URL + "/good"}
 	if _, err := do(t, f, fetch.Env{}, it); err == nil {
-		t.Error("a broken server was passed over silently")
+		t.Error("a broken server was passed over")
+	}
+	it.AnyFailure = []bool{true}
+	var log bytes.Buffer
+	if _, err := do(t, f, fetch.Env{Log: &log}, it); err != nil {
+		t.Error(err)
+	}
+	if want := "; trying " + srv.URL + "/good"; !strings.Contains(log.String(), want) {
+		t.Errorf("log %q, want %q", &log, want)
+	}
+	it.URLs = []string{srv.URL + "/500", srv.URL + "/404", srv.URL + "/500"}
+	if _, err := do(t, f, fetch.Env{}, it); err == nil || strings.Count(err.Error(), "500") < 2 || !strings.Contains(err.Error(), "404") {
+		t.Errorf("got %v, want all answers", err)
 	}
 }
 
@@ -189,6 +201,7 @@ func TestRefused(t *testing.T) {
 	for want, it := range map[string]action.Item{
 		"no integrity is given":          {URLs: []string{u}, Dests: []string{"x"}},
 		"malformed integrity":            {URLs: []string{u}, Dests: []string{"x"}, Integrity: []string{"sha512-x"}},
+		"anyFailure has 2 entries":       {URLs: []string{u}, Dests: []string{"x"}, Integrity: good, AnyFailure: []bool{true, true}},
 		"no URL":                         {Dests: []string{"x"}, Integrity: good},
 		"not an http or https URL":       {URLs: []string{"file:///etc/passwd"}, Dests: []string{"x"}, Integrity: good},
 		"no destination":                 {URLs: []string{u}, Integrity: good},

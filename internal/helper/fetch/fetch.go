@@ -102,10 +102,10 @@ func plan(doc *action.Fetch, files bool) ([]*group, error) {
 			errs = append(errs, &Error{Item: it.Name, Err: err})
 			continue
 		}
-		key := it.Auth + "\x00" + strings.Join(it.URLs, "\x00")
+		key := fmt.Sprint(it.Auth, "\x00", it.AnyFailure, "\x00", strings.Join(it.URLs, "\x00"))
 		g := byKey[key]
 		if g == nil {
-			g = &group{request: request{name: it.Name, urls: it.URLs, auth: it.Auth}}
+			g = &group{request: request{name: it.Name, urls: it.URLs, any: it.AnyFailure, auth: it.Auth}}
 			byKey[key], groups = g, append(groups, g)
 		}
 		g.items = append(g.items, item{it, want})
@@ -121,6 +121,9 @@ func checkItem(it action.Item, files bool) (integrity.Expectation, error) {
 	none := integrity.Expectation{}
 	if len(it.URLs) == 0 {
 		return none, errors.New("no URL is given")
+	}
+	if len(it.AnyFailure) > len(it.URLs) {
+		return none, fmt.Errorf("anyFailure has %d entries for %d URLs", len(it.AnyFailure), len(it.URLs))
 	}
 	for _, raw := range it.URLs {
 		if err := checkURL(raw, files); err != nil {
