@@ -98,21 +98,22 @@ func (p *planner) planRoots(roots []*pkg) error {
 	names := map[string]string{}
 	for _, q := range roots {
 		if q.Name != "main" {
-			p.roots = append(p.roots, graph.Root{Name: q.ImportPath, From: p.compileID(q.unit), Path: q.out("x"), Platform: platform})
+			p.roots = append(p.roots, graph.Root{Name: q.ImportPath, From: p.compileID(q.unit), Path: q.out("x"), Platform: platform, Discard: true})
 			continue
 		}
 		id, out, err := p.link(q)
 		if err != nil {
 			return err
 		}
-		root := graph.Root{Name: q.ImportPath, From: id, Path: out, Platform: platform}
-		if p.cfg.Output {
-			if other, ok := names[out]; ok {
+		root := graph.Root{Name: out, From: id, Path: out, Platform: platform, Dest: out}
+		if other, ok := names[out]; ok {
+			if p.cfg.Output {
 				return &LoadError{Package: q.ImportPath, Msg: fmt.Sprintf("the programs %s and %s would both be written to %s", other, q.ImportPath, out), Hint: "build them one by one"}
 			}
-			names[out] = q.ImportPath
-			root.Name, root.Dest = out, out
+			// Without output both are built; the name is the first one's.
+			root.Name, root.Dest, root.Discard = q.ImportPath, "", true
 		}
+		names[out] = q.ImportPath
 		p.roots = append(p.roots, root)
 	}
 	return nil

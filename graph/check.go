@@ -90,6 +90,9 @@ func (g *Graph) checkRoots() []error {
 		}
 		c.add("path", checkRelative(r.Path, true))
 		c.add("dest", checkRelative(r.Dest, true))
+		if r.Discard && r.Dest != "" {
+			c.addf("dest", "a result that is discarded has no destination")
+		}
 		if r.Platform != "" {
 			c.add("platform", CheckPlatform(r.Platform))
 		}

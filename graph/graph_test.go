@@ -227,6 +227,7 @@ func TestInvalidGraph(t *testing.T) {
 		{"the package is empty", []Node{{ID: ID{"go", "x", "", "", ""}, Action: &Merge{}}}, nil},
 		{`"amd64" isn't a platform`, []Node{{ID: id("x"), Platform: "amd64", Action: &Merge{}}}, nil},
 		{`root "r": from: refers to`, nil, []Root{{Name: "r", From: id("x")}}},
+		{`root "r": dest: a result that is discarded has no destination`, []Node{ok}, []Root{{Name: "r", From: id("ok"), Dest: "x", Discard: true}}},
 		{`root "r": dest: "../x" leads outside`, []Node{ok}, []Root{{Name: "r", From: id("ok"), Dest: "../x"}}},
 		{`root "r" is defined twice, differently: they differ in dest`, []Node{ok}, []Root{{Name: "r", From: id("ok")}, {Name: "r", From: id("ok"), Dest: "x"}}},
 		{"a root needs a name", []Node{ok}, []Root{{From: id("ok")}}},

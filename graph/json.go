@@ -74,6 +74,7 @@ type (
 		Path     string `json:"path,omitempty"`
 		Platform string `json:"platform,omitempty"`
 		Dest     string `json:"dest,omitempty"`
+		Discard  bool   `json:"discard,omitempty"`
 	}
 )
 

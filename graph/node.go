@@ -121,4 +121,7 @@ type Root struct {
 	// Dest is where it belongs in the output directory, relative: for a directory its content
 	// goes there, for a file it is the file's own path.
 	Dest string
+	// Discard has the result made, and not delivered: of a Go package that is no program, say. Dest
+	// is empty then.
+	Discard bool
 }

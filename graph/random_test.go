@@ -89,7 +89,7 @@ func layered(tb testing.TB, r *rand.Rand, n int) ([]Node, []Root) {
 		nodes = append(nodes, Node{ID: run, Platform: "linux/amd64", Action: a})
 		runs = append(runs, run)
 	}
-	return nodes, []Root{{Name: "all", From: nodes[len(nodes)-1].ID, Dest: "bin/all"}}
+	return nodes, []Root{{Name: "all", From: nodes[len(nodes)-1].ID, Dest: "bin/all"}, {Name: "check", From: nodes[0].ID, Discard: true}}
 }
 
 // shuffled returns a copy in another order.

@@ -42,7 +42,7 @@ func (g *Graph) Text() string {
 		t.node(n)
 	}
 	for _, r := range g.roots {
-		t.line(0, "root", word(r.Name), "from="+r.From.String(), attr("path", r.Path), attr("dest", r.Dest), attr("platform", r.Platform))
+		t.line(0, "root", word(r.Name), "from="+r.From.String(), attr("path", r.Path), attr("dest", r.Dest), attr("platform", r.Platform), flag("discard", r.Discard))
 	}
 	return t.b.String()
 }

@@ -139,12 +139,12 @@ func (p *textParser) number(l *textLine, s string) int {
 }
 
 func (p *textParser) parseRoot(l *textLine) {
-	pos, attrs := p.args(l, 1, "from= path= dest= platform=")
+	pos, attrs := p.args(l, 1, "from= path= dest= platform= discard")
 	p.leaf(l)
 	if _, dup := p.rootAt[pos[0]]; !dup {
 		p.rootAt[pos[0]] = l.pos
 	}
-	p.roots = append(p.roots, Root{Name: pos[0], From: p.id(l, attrs["from"]), Path: attrs["path"], Dest: attrs["dest"], Platform: attrs["platform"]})
+	p.roots = append(p.roots, Root{Name: pos[0], From: p.id(l, attrs["from"]), Path: attrs["path"], Dest: attrs["dest"], Platform: attrs["platform"], Discard: has(attrs, "discard")})
 }
 
 func (p *textParser) parseNode(l *textLine) {

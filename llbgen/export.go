@@ -18,12 +18,17 @@ import (
 func (l *lowerer) exports() ([]Export, error) {
 	parts := map[string][]graph.Input{}
 	roots := map[string][]graph.Root{}
+	var discarded []graph.Input
+	var discards []graph.Root
 	for _, r := range l.g.Roots() {
+		if r.Discard {
+			discarded = addPart(discarded, graph.Input{From: r.From})
+			discards = append(discards, r)
+			continue
+		}
 		dir, in := l.delivery(r)
 		roots[dir] = append(roots[dir], r)
-		if !slices.Contains(parts[dir], in) {
-			parts[dir] = append(parts[dir], in)
-		}
+		parts[dir] = addPart(parts[dir], in)
 	}
 	var out []Export
 	for _, dir := range slices.Sorted(maps.Keys(parts)) {
@@ -37,7 +42,21 @@ func (l *lowerer) exports() ([]Export, error) {
 		}
 		out = append(out, Export{Dir: path.Clean(dir), Roots: roots[dir], Definitions: defs})
 	}
+	if len(discards) > 0 {
+		defs, err := l.definitions(discarded, []llb.ConstraintsOpt{llb.WithCustomName("[mergefest] checks")})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Export{Dir: ".", Discard: true, Roots: discards, Definitions: defs})
+	}
 	return out, nil
+}
+
+func addPart(parts []graph.Input, in graph.Input) []graph.Input {
+	if slices.Contains(parts, in) {
+		return parts
+	}
+	return append(parts, in)
 }
 
 // delivery returns the directory of the output that a root goes to, and what goes there.

@@ -70,6 +70,8 @@ type Plan struct {
 type Export struct {
 	// Dir is relative to the output directory; "." is the output directory itself.
 	Dir string
+	// Discard says that nothing is delivered: the roots are only to be made.
+	Discard bool
 	// Roots are the roots that it delivers.
 	Roots []graph.Root
 	// Definitions are solved in order and delivered to the same directory: later files win. There is
