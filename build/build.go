@@ -55,10 +55,13 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	default:
 		display.Close(progress.Unsuccessful)
 	}
-	if b.tracker == nil {
-		return nil, err
+	if b.tracker == nil { // nothing was reached
+		b.tracker = progress.NewTracker(progress.Config{})
 	}
 	res := &Result{Totals: b.tracker.Totals(), Report: b.tracker.Report()}
+	if err != nil {
+		res.Report.Error = err.Error()
+	}
 	if o.Report != "" {
 		if werr := res.Report.WriteFile(o.Report); werr != nil {
 			err = errors.Join(err, fmt.Errorf("the report: %w", werr))
@@ -172,6 +175,7 @@ func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, nodeOf func(di
 func (p *Planned) localFiles(ctx context.Context) (*localfs.FS, error) {
 	var dirs []localfs.Dir
 	var errs []error
+	var unknown []string
 	for _, n := range p.Graph.Nodes() {
 		l, ok := n.Action.(*graph.Local)
 		if !ok {
@@ -179,7 +183,10 @@ func (p *Planned) localFiles(ctx context.Context) (*localfs.FS, error) {
 		}
 		root, ok := p.Locals[l.Root]
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s: the local directory %q isn't known", n.ID, l.Root))
+			if !slices.Contains(unknown, l.Root) {
+				unknown = append(unknown, l.Root)
+				errs = append(errs, fmt.Errorf("%s: the local directory %q isn't known; name it with --local %s=DIR", n.ID, l.Root, l.Root))
+			}
 			continue
 		}
 		dirs = append(dirs, localfs.Dir{Name: llbgen.LocalDir(n.ID), Node: n.ID, Root: root, Files: l.Files})
@@ -209,7 +216,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 					Stores: map[string]content.Store{llbgen.StoreName: b.store},
 					Status: b.display.Solve(),
 				}
-				if b.o.Output != "" {
+				if b.o.Output != "" && !e.Discard {
 					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Keep: onlyFiles(e.Roots)}
 				}
 				if _, err := b.engine.Solve(gctx, r); err != nil {

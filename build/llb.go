@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -76,10 +77,11 @@ func WriteLLB(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if n := len(l.plan.Exports); n != 1 {
+	delivered := slices.DeleteFunc(slices.Clone(l.plan.Exports), func(e llbgen.Export) bool { return e.Discard })
+	if n := len(delivered); n != 1 {
 		return &UsageError{fmt.Sprintf("the build has %d directories of results, each a definition of its own; write them to a directory with -o", n)}
 	}
-	return llbgen.Write(w, l.plan.Exports[0].Definitions[0])
+	return llbgen.Write(w, delivered[0].Definitions[0])
 }
 
 // WriteLLBDir writes everything that `buildctl build` needs to dir: a definition for each
@@ -122,13 +124,16 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	}
 	var lines []string
 	for _, e := range l.plan.Exports {
-		name := filepath.Join(dir, exportName(e.Dir)+".llb")
+		name, output := filepath.Join(dir, exportName(e)+".llb"), ""
+		if !e.Discard {
+			output = " --output " + quote("type=local,dest="+filepath.Join("out", filepath.FromSlash(e.Dir)))
+		}
 		if err := writeDefinition(name, e.Definitions[0]); err != nil {
 			return "", err
 		}
-		lines = append(lines, fmt.Sprintf("buildctl build --local %s --oci-layout %s %s --output %s < %s",
+		lines = append(lines, fmt.Sprintf("buildctl build --local %s --oci-layout %s %s%s < %s",
 			quote(llbgen.LocalName+"="+files), quote(llbgen.StoreName+"="+imports), secrets,
-			quote("type=local,dest="+filepath.Join("out", filepath.FromSlash(e.Dir))), quote(name)))
+			output, quote(name)))
 	}
 	return strings.Join(lines, "\n"), nil
 }
@@ -161,11 +166,14 @@ func quote(s string) string {
 }
 
 // exportName is a file name for a directory of results.
-func exportName(dir string) string {
-	if dir == "." {
+func exportName(e llbgen.Export) string {
+	switch {
+	case e.Discard:
+		return "checks"
+	case e.Dir == ".":
 		return "build"
 	}
-	return strings.ReplaceAll(dir, "/", "_")
+	return strings.ReplaceAll(e.Dir, "/", "_")
 }
 
 func writeDefinition(name string, def *llb.Definition) error {

@@ -18,9 +18,11 @@ type Options struct {
 	// Platforms are the targets, "os/arch" or "os/arch/variant"; none is the default of each
 	// ecosystem (for Go: GOOS and GOARCH).
 	Platforms []string
-	// GraphFile takes the graph from a JSON file (docs/graph-json.md) instead of the project. Its
-	// local files are relative to the file's directory.
+	// GraphFile takes the graph from a JSON file (docs/graph-json.md) instead of the project.
 	GraphFile string
+	// Locals are the directories that Local nodes of GraphFile name as their root. The one named "",
+	// the project's directory, is that of the file if it isn't given.
+	Locals map[string]string
 	// Granularity is "auto" (also if empty), "package" or "module"; see docs/granularity.md. It is for
 	// Go, and for downloads on other engines than the embedded one.
 	Granularity string

@@ -140,6 +140,12 @@ func planFile(o Options) (*Planned, error) {
 		}
 	}
 	p := &Planned{Graph: g.Reachable(), Locals: map[string]string{"": filepath.Dir(file)}, Secrets: map[string][]byte{}}
+	for name, dir := range o.Locals {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(o.Dir, dir)
+		}
+		p.Locals[name] = dir
+	}
 	return p, p.graphSecrets(o)
 }
 

@@ -22,6 +22,8 @@ type Report struct {
 	Version int          `json:"version"`
 	Totals  Totals       `json:"totals"`
 	Nodes   []NodeReport `json:"nodes"` // in canonical order; nodes that weren't reached are left out
+	// Error is why the build failed; empty if it succeeded.
+	Error string `json:"error,omitempty"`
 }
 
 // NodeReport is one node of a report.

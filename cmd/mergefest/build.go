@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/mergefest/mergefest/build"
 	"github.com/mergefest/mergefest/gobuild"
@@ -23,12 +24,14 @@ type planFlags struct {
 	ldflags repeated
 	gcflags repeated
 	asm     repeated
+	locals  repeated
 }
 
 func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&p.dir, "C", "", "change to `DIR` first; other paths are taken from there")
 	fs.Var((*list)(&p.opt.Platforms), "platform", "build for these `PLATFORMS`: os/arch, comma separated (default: GOOS/GOARCH)")
 	fs.StringVar(&p.opt.GraphFile, "graph", "", "take the graph from the JSON `FILE` instead of analysing the project")
+	fs.Var(&p.locals, "local", "with --graph: `[NAME=]DIR`, a directory that the file's local nodes name (default for those without a name: -C's, or else the file's directory)")
 	fs.StringVar(&p.opt.Granularity, "granularity", "auto", "how much one operation does: `auto`, package or module (docs/granularity.md)")
 	p.engine.declare(fs)
 
@@ -69,10 +72,34 @@ func (p *planFlags) options(args []string) (build.Options, error) {
 	o.Engine = p.engine.options()
 	o.Go.Tags = p.tags
 	o.Go.LDFlags, o.Go.GCFlags, o.Go.ASMFlags = p.ldflags, p.gcflags, p.asm
-	if o.GraphFile != "" && len(args) > 0 {
-		return o, usagef("--graph takes no patterns: the file says what is built")
+	return o, p.graphFile(&o)
+}
+
+// graphFile completes the options of --graph.
+func (p *planFlags) graphFile(o *build.Options) error {
+	switch {
+	case o.GraphFile == "" && len(p.locals) > 0:
+		return usagef("--local is for --graph")
+	case o.GraphFile == "":
+		return nil
+	case len(o.Patterns) > 0:
+		return usagef("--graph takes no patterns: the file says what is built")
 	}
-	return o, nil
+	o.Locals = map[string]string{}
+	if p.dir != "" {
+		o.Locals[""] = "."
+	}
+	for _, l := range p.locals {
+		name, dir, ok := strings.Cut(l, "=")
+		if !ok {
+			name, dir = "", l
+		}
+		if dir == "" {
+			return usagef("--local %q: no directory is named", l)
+		}
+		o.Locals[name] = dir
+	}
+	return nil
 }
 
 func buildCommand() command {

@@ -50,6 +50,8 @@ func TestExitStatusAndMessages(t *testing.T) {
 		{"build --nonsense", exitUsage, "", "nonsense"},
 		{"build --progress loud", exitUsage, "", "loud"},
 		{"build --graph g.json ./...", exitUsage, "", "--graph takes no patterns"},
+		{"build --local src", exitUsage, "", "--local is for --graph"},
+		{"build --graph g.json --local sub=", exitUsage, "", "no directory is named"},
 		{"build -C /nonexistent/dir", exitUsage, "", "-C"},
 		{"graph --format yaml", exitUsage, "", "yaml"},
 		{"engine", exitUsage, "", "a command is needed"},
