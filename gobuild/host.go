@@ -269,12 +269,14 @@ func loadErrors(dir string, named, std []*packages.Package) LoadErrors {
 	parents := map[*packages.Package]*packages.Package{}
 	queue := slices.Concat(named, std)
 	known := map[*packages.Package]bool{}
+	loaded := map[string]*packages.Package{}
 	for _, p := range queue {
 		known[p] = true
 	}
 	for len(queue) > 0 {
 		p := queue[0]
 		queue = queue[1:]
+		loaded[p.PkgPath] = p
 		for _, e := range p.Errors {
 			errs = append(errs, loadError(dir, p, e, parents))
 		}
@@ -284,6 +286,9 @@ func loadErrors(dir string, named, std []*packages.Package) LoadErrors {
 				queue = append(queue, dep)
 			}
 		}
+	}
+	for _, e := range errs {
+		e.Msg = cycle(e.Msg, loaded)
 	}
 	sort.SliceStable(errs, func(i, j int) bool { return errs[i].Pos+errs[i].Msg < errs[j].Pos+errs[j].Msg })
 	return slices.CompactFunc(errs, func(a, b *LoadError) bool { return a.Pos == b.Pos && a.Msg == b.Msg })

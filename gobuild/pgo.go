@@ -74,7 +74,7 @@ func (p *planner) addProfile(f *profile) *profile {
 	}
 	src := p.add(graph.Node{
 		ID:     graph.ID{Ecosystem: "go", Kind: "source", Package: name, Variant: "pgo"},
-		Action: &graph.Local{Root: rootName, Files: []graph.LocalFile{{Path: "profile", Source: slashRel(rootDir, f.file)}}},
+		Action: &graph.Local{Root: rootName, Files: []graph.LocalFile{{Path: "profile", Source: slashRel(rootDir, f.file), Mode: 0o644}}},
 	})
 	f.id = graph.ID{Ecosystem: "go", Kind: "pgo", Package: name}
 	r := p.newRun()

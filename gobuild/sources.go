@@ -150,7 +150,7 @@ func (p *planner) localSources(u *unit, r *run) ([]source, error) {
 	n := graph.Node{ID: graph.ID{Ecosystem: "go", Kind: "source", Package: u.name, Version: u.version, Variant: p.s.platform()}}
 	local := &graph.Local{Root: rootName}
 	for _, f := range sortedKeys(include) {
-		local.Files = append(local.Files, graph.LocalFile{Path: slashRel(hostBase, f), Source: slashRel(rootDir, f)})
+		local.Files = append(local.Files, graph.LocalFile{Path: slashRel(hostBase, f), Source: slashRel(rootDir, f), Mode: 0o644})
 	}
 	n.Action = local
 	id := p.add(n)

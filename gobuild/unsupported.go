@@ -28,6 +28,9 @@ func (p *planner) unsupported() error {
 	}
 	for _, q := range p.facts.Roots {
 		facts := p.byPath[q]
+		if facts != nil && facts.Standard && strings.HasPrefix(q, "cmd/") {
+			bad = append(bad, &Unsupported{Package: q, Feature: "building Go's own commands", Hint: "they come with the Go installation; the toolchain in the engine hasn't their sources"})
+		}
 		if facts != nil && facts.Name == "main" && externalLink(p.l.forPackage(facts, true)) {
 			bad = append(bad, &Unsupported{Package: q, Feature: "-ldflags=-linkmode=external", Hint: "programs are linked by Go's own linker"})
 		}

@@ -183,6 +183,7 @@ func (c *checker) local(l *Local) {
 			continue
 		}
 		c.add(field+".path", made.add(f.Path, fmt.Sprintf("files[%d]", i), true))
+		c.add(field+".mode", checkMode(f.Mode))
 		if f.Source == "" {
 			continue
 		}

@@ -45,6 +45,7 @@ type (
 	jsonLocalFile struct {
 		Path   string `json:"path"`
 		Source string `json:"source,omitempty"`
+		Mode   uint32 `json:"mode,omitempty"`
 	}
 	jsonMerge struct {
 		Parts []jsonInput `json:"parts"`

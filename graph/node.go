@@ -91,6 +91,9 @@ type LocalFile struct {
 	// Source is its path relative to the root, with forward slashes; empty means Path. It may
 	// begin with "../" only where the client's root allows that.
 	Source string
+	// Mode has the permission bits that it gets; 0 is 0755 for a file that its owner may execute, and
+	// 0644 for others. Consumers that don't read modes shouldn't depend on them.
+	Mode uint32
 }
 
 // Merge joins directories: later inputs win. Targets other than "." cost a copy.

@@ -131,7 +131,7 @@ func (t *textWriter) node(n Node) {
 	case *Local:
 		t.line(1, "local", attr("root", a.Root))
 		for _, f := range a.Files {
-			t.line(2, "file", word(f.Path), attr("source", f.Source))
+			t.line(2, "file", word(f.Path), attr("source", f.Source), attrMode("mode", f.Mode))
 		}
 	case *Merge:
 		t.line(1, "merge")

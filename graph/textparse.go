@@ -230,12 +230,12 @@ func (p *textParser) local(l *textLine) *Local {
 			p.unknown(c, "local")
 			continue
 		}
-		pos, attrs := p.args(c, 1, "source=")
+		pos, attrs := p.args(c, 1, "source= mode=")
 		p.leaf(c)
 		if c.block != "" {
 			p.fail(c, "a local file has no text of its own")
 		}
-		a.Files = append(a.Files, LocalFile{Path: pos[0], Source: attrs["source"]})
+		a.Files = append(a.Files, LocalFile{Path: pos[0], Source: attrs["source"], Mode: p.mode(c, attrs["mode"])})
 	}
 	return a
 }

@@ -72,6 +72,7 @@ type entry struct {
 	source  string // on the client; empty for a directory
 	node    graph.ID
 	mode    iofs.FileMode
+	force   iofs.FileMode // the mode that the node asks for; 0 takes the file's
 	size    int64
 	link    string
 	sum     [sha256.Size]byte
@@ -106,7 +107,7 @@ func New(ctx context.Context, dirs []Dir) (*FS, error) {
 			}
 			p := path.Join(d.Name, file.Path)
 			f.entries = append(f.entries, entry{
-				path: p, dir: i, dirName: d.Name, node: d.Node, sent: new(atomic.Int64),
+				path: p, dir: i, dirName: d.Name, node: d.Node, sent: new(atomic.Int64), force: iofs.FileMode(file.Mode),
 				source: filepath.Join(d.Root, filepath.FromSlash(src)),
 			})
 			for up := path.Dir(p); up != "."; up = path.Dir(up) {
@@ -190,9 +191,13 @@ func (f *FS) read(e *entry, kept *atomic.Int64) error {
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("it is a %s; only regular files and symbolic links can be sent", kind(st.Mode()))
 	}
-	e.mode = 0o644
-	if st.Mode()&0o100 != 0 {
+	switch {
+	case e.force != 0:
+		e.mode = e.force
+	case st.Mode()&0o100 != 0:
 		e.mode = 0o755
+	default:
+		e.mode = 0o644
 	}
 	file, err := os.Open(e.source)
 	if err != nil {
