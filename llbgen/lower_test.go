@@ -218,6 +218,42 @@ func TestEarlyCutoff(t *testing.T) {
 	}
 }
 
+// TestWritableLocalFiles: the client's files themselves are never mounted to be written to, because
+// then BuildKit couldn't bring them up to date for the next build.
+func TestWritableLocalFiles(t *testing.T) {
+	const text = `graph 1
+node t/image/i
+  image x
+node t/local/src
+  local
+    file a.c
+node t/run/r on linux/amd64
+  run
+    mount /read from t/local/src
+    mount /write from t/local/src writable
+    task x
+      exec x
+    output o
+root r from=t/run/r
+`
+	ops := one(t, lower(t, text, nil))
+	byDigest := map[string]op{}
+	for _, o := range ops {
+		byDigest[o.digest.String()] = o
+	}
+	for _, o := range ops {
+		for _, m := range o.GetExec().GetMounts() {
+			if m.Dest != "/read" && m.Dest != "/write" {
+				continue
+			}
+			in := byDigest[o.Inputs[m.Input].Digest]
+			if local := in.GetSource() != nil; local != m.Readonly {
+				t.Errorf("%s: readonly=%v, the client's own files=%v", m.Dest, m.Readonly, local)
+			}
+		}
+	}
+}
+
 // selectorsOf returns what tells the mounts of one source apart.
 func selectorsOf(t *testing.T, mounts string) (env string) {
 	t.Helper()

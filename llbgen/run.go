@@ -33,12 +33,27 @@ func (l *lowerer) run(n graph.Node, a *graph.Run) (result, error) {
 	}
 	for _, m := range a.Mounts {
 		from := l.results[m.From]
+		if m.Writable && m.Path == "" && l.isLocal(m.From) {
+			if from.state, err = l.part(n.ID, graph.Input{From: m.From}); err != nil {
+				return result{}, err
+			}
+			from.dir = ""
+		}
 		e.inputs = append(e.inputs, mount{from: from.state, selector: under(from.dir, m.Path), target: m.Target, writable: m.Writable})
 	}
 	for _, s := range a.Secrets {
 		e.options = append(e.options, l.secret(s))
 	}
 	return l.exec(e)
+}
+
+// isLocal reports whether a node is files of the client. BuildKit can't bring these up to date any
+// more once something was made on top of them, and would transfer all of them again for the next
+// build; so a writable mount gets a copy.
+func (l *lowerer) isLocal(id graph.ID) bool {
+	n, _ := l.g.Node(id)
+	_, ok := n.Action.(*graph.Local)
+	return ok
 }
 
 // base returns the root file system. A part of an output can't be mounted as the root, and has to
