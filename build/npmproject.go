@@ -23,10 +23,18 @@ type NPM struct {
 	// Omit and Include add to and take from what npm's configuration leaves out: "dev", "optional",
 	// "peer".
 	Omit, Include []string
-	// Scripts says whose install scripts run: "all" (also if empty), "none", or names of packages.
+	// Scripts says whose install scripts run: "all", "none", or names of packages; empty is what
+	// package.json says, else all.
 	Scripts []string
-	// Network names packages whose install scripts get a network.
+	// Network names packages whose install scripts get a network; empty is what package.json says.
 	Network []string
+	// Script is a script of package.json whose outputs are wanted instead of node_modules.
+	Script string
+	// Workspaces chooses packages of the app that Script runs in; empty is every workspace that has
+	// it, or the app where none has.
+	Workspaces []string
+	// Outputs are what Script leaves, where package.json doesn't declare it.
+	Outputs []string
 	// AllowMissingIntegrity downloads what a lockfile has no integrity for.
 	AllowMissingIntegrity bool
 	// Image is the image of a registry in which scripts run; empty is the host's Node.js.
@@ -70,7 +78,15 @@ func findNPM(o Options) ([]string, error) {
 			return nil, err
 		}
 	}
+	if o.NPM.Script != "" && len(dirs) == 0 {
+		return nil, &UsageError{fmt.Sprintf("--npm-script %s: there is no npm project here (no package-lock.json or npm-shrinkwrap.json)", o.NPM.Script)}
+	}
 	return dirs, nil
+}
+
+// searches says that projects are looked for, so that some may have nothing to do with what is asked.
+func (o Options) searches() bool {
+	return slices.ContainsFunc(o.patterns(), func(p string) bool { return strings.HasSuffix(p, "...") })
 }
 
 // isPath says whether a pattern names a directory and no import path.
@@ -107,22 +123,36 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	if len(platforms) == 0 {
 		platforms = []string{t.platform}
 	}
-	out := &part{locals: map[string]string{"": o.Dir}, secrets: map[string][]byte{}}
+	out := &part{locals: map[string]string{"": o.Dir}, secrets: map[string][]byte{}, translate: npmNames(o.NPM.Script)}
+	if o.NPM.Script != "" && !slices.Equal(platforms, []string{t.platform}) {
+		return nil, &UsageError{fmt.Sprintf("--npm-script runs on the engine's platform, %s, and builds for no other", t.platform)}
+	}
+	lo := npm.Options{
+		Dir: filepath.ToSlash(rel), Config: config, Omit: o.NPM.Omit, Include: o.NPM.Include, Scripts: o.NPM.policy(),
+		AllowMissingIntegrity: o.NPM.AllowMissingIntegrity, Facts: &npm.RegistryFacts{},
+		Run: npm.Run{Script: o.NPM.Script, Workspaces: o.NPM.Workspaces, Outputs: o.NPM.Outputs, Env: o.environ(),
+			WorkspaceFlag: "--npm-workspace", OutputsFlag: "--npm-outputs"},
+	}
+	if err := projectFiles(&lo, o, t); err != nil {
+		return nil, err
+	}
 	var plans []*npm.Plan
 	for _, name := range platforms {
-		lo := npm.Options{
-			Dir: filepath.ToSlash(rel), Config: config, Omit: o.NPM.Omit, Include: o.NPM.Include,
-			AllowMissingIntegrity: o.NPM.AllowMissingIntegrity, Facts: &npm.RegistryFacts{},
-		}
 		if lo.Platform, err = npm.ParsePlatform(name); err != nil {
 			return nil, &UsageError{err.Error()}
 		}
 		p, err := loadNPM(ctx, fsys, lo, o, t)
+		var missing *npm.Error
+		if errors.As(err, &missing) && missing.Reason == npm.NoScript && o.searches() {
+			return &part{skipped: err, notes: []string{"left out: " + err.Error()}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
 		if len(o.Platforms) > 0 {
-			p.Root.Platform = name
+			for i := range p.Roots {
+				p.Roots[i].Platform = name
+			}
 		}
 		plans = append(plans, p)
 		out.describe(p)
@@ -131,31 +161,19 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	return out, nil
 }
 
-// loadNPM plans an app. Only one that has install scripts which may run needs a Node.js.
+// loadNPM plans an app. Only one that has something to run needs a Node.js.
 func loadNPM(ctx context.Context, fsys fs.FS, lo npm.Options, o Options, t target) (*npm.Plan, error) {
-	policy := o.NPM.policy()
-	lo.Scripts = npm.ScriptPolicy{None: true, NetworkFlag: policy.NetworkFlag}
 	p, err := npm.Load(ctx, fsys, lo)
-	if err != nil || policy.None || len(p.Scripts) == 0 {
+	var missing *npm.Error
+	if !errors.As(err, &missing) || missing.Reason != npm.NoRuntime {
 		return p, err
 	}
-	if policy.Only != nil && !slices.ContainsFunc(p.Scripts, func(s npm.Script) bool { return slices.Contains(policy.Only, s.Package) }) {
-		return p, nil
-	}
 	if lo.Runtime, err = o.nodeRuntime(ctx, t); err != nil {
-		return nil, fmt.Errorf("%s has install scripts (%s), which need Node.js: %w; --npm-scripts=none leaves them out", p.App, scriptNames(p), err)
+		missing.Err = err
+		missing.Advice = "install it, name an image with --npm-image, or leave install scripts out with --npm-scripts none"
+		return nil, missing
 	}
-	lo.Scripts = policy
 	return npm.Load(ctx, fsys, lo)
-}
-
-func scriptNames(p *npm.Plan) string {
-	var names []string
-	for _, s := range p.Scripts {
-		names = append(names, s.Package)
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), ", ")
 }
 
 // policy reads the options' words.
@@ -164,6 +182,7 @@ func (n NPM) policy() npm.ScriptPolicy {
 	for _, s := range n.Scripts {
 		switch s {
 		case "all":
+			p.All = true
 		case "none":
 			p.None = true
 		default:
@@ -183,7 +202,7 @@ func (o Options) nodeRuntime(ctx context.Context, t target) (*npm.Runtime, error
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		return nil, errors.New("there is none on this machine; install it, or name an image that has it with --npm-image")
+		return nil, errors.New("there is none in PATH")
 	}
 	n, err := toolchain.OpenStore(importsDir(t.stateDir)).HostNode(ctx, node, t.platform)
 	if err != nil {

@@ -42,6 +42,8 @@ type part struct {
 	locals  map[string]string
 	secrets map[string][]byte
 	notes   []string
+	// skipped says why there is nothing to do in this project, if it is one of several.
+	skipped error
 	// translate is Planned.Translate for this part; nil changes nothing.
 	translate func(string) string
 }
@@ -106,18 +108,35 @@ func plan(ctx context.Context, o Options, t target) (*Planned, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range dirs {
-			p, err := a.plan(ctx, o, t, d)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, p)
+		made, err := planAll(ctx, a, o, t, dirs)
+		if err != nil {
+			return nil, err
 		}
+		parts = append(parts, made...)
 	}
 	if len(parts) == 0 {
 		return nil, &NothingError{dir}
 	}
 	return join(dir, parts)
+}
+
+// planAll plans the projects of one ecosystem. It is an error if all are skipped.
+func planAll(ctx context.Context, a analyzer, o Options, t target, dirs []string) (parts []*part, err error) {
+	var skipped []error
+	for _, d := range dirs {
+		p, err := a.plan(ctx, o, t, d)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+		if p.skipped != nil {
+			skipped = append(skipped, p.skipped)
+		}
+	}
+	if len(skipped) == len(dirs) {
+		return nil, errors.Join(skipped...)
+	}
+	return parts, nil
 }
 
 // planFile reads a graph from its JSON notation.

@@ -32,6 +32,10 @@ const (
 	CredentialsInURL   Reason = "credentials-in-url"  // a password where it would be copied around
 	NoRuntime          Reason = "no-runtime"          // scripts are to run, but there is no Node.js
 	NeedsNetwork       Reason = "needs-network"       // planning would have to ask the registry
+	BadDeclaration     Reason = "bad-declaration"     // the object "mergefest" of a package.json
+	NoScript           Reason = "no-script"           // a script or workspace that was asked for isn't there
+	NoOutputs          Reason = "no-outputs"          // nobody says what a script leaves
+	ScriptCycle        Reason = "script-cycle"        // scripts that wait for each other
 )
 
 // Error is one problem, with its place and what to do about it.

@@ -21,6 +21,7 @@ type app struct {
 	tree      *tree
 	warnings  []string
 	scripts   ScriptPolicy
+	settings  map[string]*settings // of each of the project's packages, by location
 }
 
 // Load plans the app in o.Dir: its lockfile must be there. Problems are *Error, or Errors with all
@@ -36,8 +37,7 @@ func Load(ctx context.Context, fsys fs.FS, o Options) (*Plan, error) {
 func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	a := &app{fsys: fsys, dir: path.Clean(o.Dir), opt: o, manifests: map[string]*document{}}
 	a.opt.Platform = o.Platform.withDefaults()
-	a.scripts = o.Scripts
-	a.scripts.None = a.scripts.None || o.Config.is("ignore-scripts")
+	a.settings = map[string]*settings{}
 	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
 		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
 	}
@@ -49,6 +49,9 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		return nil, err
 	}
 	if err := a.read(); err != nil {
+		return nil, err
+	}
+	if err := a.readSettings(); err != nil {
 		return nil, err
 	}
 	t := a.tree
@@ -123,6 +126,19 @@ func (a *app) read() error {
 	}
 	a.tree.root.overrides, err = parseOverrides(pkg)
 	return err
+}
+
+// readSettings reads what the project's packages say of scripts.
+func (a *app) readSettings() error {
+	var errs Errors
+	for _, loc := range sortedKeys(a.manifests) {
+		s, bad := readSettings(a.manifests[loc])
+		errs = append(errs, bad...)
+		a.settings[loc] = s
+	}
+	a.scripts = a.opt.Scripts.or(a.settings[""].policy)
+	a.scripts.None = a.scripts.None || a.opt.Config.is("ignore-scripts")
+	return errs.err()
 }
 
 // readTargets reads the package.json of every directory that the lockfile links to: its own copy

@@ -42,6 +42,8 @@ type caseOptions struct {
 	Dir      string
 	Scripts  ScriptPolicy
 	Runtime  bool
+	Run      Run
+	Exclude  []string
 	Facts    map[string]json.RawMessage // "name@version" to a manifest
 }
 
@@ -104,7 +106,8 @@ func planText(fsys fs.FS, co caseOptions) (text, kind string) {
 	if co.Platform == (Platform{}) {
 		co.Platform = Platform{OS: "linux", CPU: "x64", Libc: "glibc"}
 	}
-	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, Scripts: co.Scripts}
+	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, Scripts: co.Scripts, Run: co.Run, Exclude: co.Exclude}
+	o.Run.WorkspaceFlag, o.Run.OutputsFlag = "--npm-workspace", "--npm-outputs"
 	if co.Runtime {
 		o.Runtime = &Runtime{Platform: "linux/amd64", Node: graph.Node{ID: graph.ID{Ecosystem: "npm", Kind: "runtime", Package: "node"},
 			Action: &graph.Image{Ref: "registry.example.com/node:20"}}}
@@ -116,7 +119,7 @@ func planText(fsys fs.FS, co caseOptions) (text, kind string) {
 	if err != nil {
 		return err.Error() + "\n", "error"
 	}
-	if _, err := graph.New(p.Nodes, []graph.Root{p.Root}); err != nil {
+	if _, err := graph.New(p.Nodes, p.Roots); err != nil {
 		return "the graph is invalid: " + err.Error() + "\n", "error"
 	}
 	return describe(p), "want"
@@ -129,8 +132,13 @@ func describe(p *Plan) string {
 		case *graph.Fetch:
 			describeFetch(&b, a.Fetch)
 		case *graph.Local:
+			if n.ID.Kind == "local" { // a package's own file
+				fmt.Fprintf(&b, "local %s from %s\n", a.Files[0].Path, a.Files[0].Source)
+				continue
+			}
+			fmt.Fprintf(&b, "local %s\n", n.ID)
 			for _, f := range a.Files {
-				fmt.Fprintf(&b, "local %s from %s\n", f.Path, f.Source)
+				fmt.Fprintf(&b, "  %s from %s\n", f.Path, f.Source)
 			}
 		case *graph.Run:
 			if a.Tasks[0].Commands[0].Args[0] == "@unpack" {
@@ -142,6 +150,14 @@ func describe(p *Plan) string {
 				continue
 			}
 			fmt.Fprintf(&b, "run %s network=%v\n", n.ID, a.Network)
+			for _, m := range a.Mounts {
+				fmt.Fprintf(&b, "  mounts %s %q at %s writable=%v\n", m.From, m.Path, m.Target, m.Writable)
+			}
+			for _, f := range a.Files {
+				if strings.HasSuffix(f.Path, ".json") {
+					fmt.Fprintf(&b, "  file %s %s\n", f.Path, strings.TrimSpace(f.Text))
+				}
+			}
 			for _, c := range a.Tasks[0].Commands {
 				fmt.Fprintf(&b, "  in %s: %q\n", c.Dir, c.Args)
 			}
@@ -164,7 +180,9 @@ func describe(p *Plan) string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "root %s in %q\n", p.Root.Name, p.Root.Dest)
+	for _, r := range p.Roots {
+		fmt.Fprintf(&b, "root %s in %q\n", r.Name, r.Dest)
+	}
 	for _, s := range p.Scripts {
 		fmt.Fprintf(&b, "script %s run=%v network=%v\n", s.Location, s.Run, s.Network)
 	}

@@ -27,6 +27,14 @@ type Options struct {
 	Runtime *Runtime
 	// Facts answers what the files don't say. Only lockfiles of version 1 need it.
 	Facts Facts
+	// Run asks for the outputs of a script instead of the tree.
+	Run Run
+	// Exclude lists files and directories of the file system that are no sources: results.
+	Exclude []string
+	// Prefix is where the file system is in its repository, and IgnoreFiles are the .gitignore
+	// files above it; both are empty if it is the top.
+	Prefix      string
+	IgnoreFiles []IgnoreFile
 }
 
 // Facts is the way to what an analyzer can't read from files.
@@ -46,13 +54,14 @@ type ManifestQuery struct {
 	Authorization string
 }
 
-// ScriptPolicy says whose install scripts run.
+// ScriptPolicy says whose install scripts run. The zero value leaves it to the app's package.json,
+// and where that says nothing all run.
 type ScriptPolicy struct {
-	// None runs none, as npm's ignore-scripts. Otherwise all run, or those in Only.
-	None bool
+	// None runs none, as npm's ignore-scripts. All runs all.
+	None, All bool
 	// Only, if not nil, lists the packages whose scripts run.
 	Only []string
-	// Network lists the packages whose scripts get a network.
+	// Network lists the packages whose scripts get a network; nil leaves it to package.json.
 	Network []string
 	// NetworkFlag is how a user allows it, for messages of failing scripts: "--npm-network".
 	NetworkFlag string
@@ -75,8 +84,8 @@ type Plan struct {
 	// Tree is the node whose output is the app's directory with its node_modules, and with those
 	// of its workspaces.
 	Tree graph.ID
-	// Root delivers it into the app's directory.
-	Root graph.Root
+	// Roots deliver it into the app's directory, or what the scripts of Options.Run left.
+	Roots []graph.Root
 	// Secrets maps the names of secrets that nodes ask for to the values of Authorization
 	// headers. Don't print it.
 	Secrets map[string]string
@@ -102,7 +111,7 @@ func Join(plans ...*Plan) ([]graph.Node, []graph.Root) {
 				nodes = append(nodes, n)
 			}
 		}
-		roots = append(roots, p.Root)
+		roots = append(roots, p.Roots...)
 	}
 	return nodes, roots
 }
@@ -121,6 +130,17 @@ func (o Options) omits() (omitSet, error) {
 		}
 	}
 	return out, nil
+}
+
+// or takes what s leaves open from a project's own policy.
+func (s ScriptPolicy) or(project ScriptPolicy) ScriptPolicy {
+	if !s.None && !s.All && s.Only == nil {
+		s.None, s.Only = project.None, project.Only
+	}
+	if s.Network == nil {
+		s.Network = project.Network
+	}
+	return s
 }
 
 // decide applies the policy to a package.

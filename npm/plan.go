@@ -47,8 +47,15 @@ func (a *app) plan() (*Plan, error) {
 	src := newSources(a.opt.Config, a.lock, a.opt.AllowMissingIntegrity)
 	carriers, loose, errs := a.carriers()
 	wanted := a.wanted()
-	if len(wanted) > 0 && a.opt.Runtime == nil {
-		errs = append(errs, a.noRuntime(wanted))
+	var chosen []string
+	if a.opt.Run.Script != "" {
+		var err *Error
+		if chosen, err = a.chosen(p); err != nil {
+			return nil, err
+		}
+	}
+	if a.opt.Runtime == nil {
+		errs = append(errs, a.noRuntime(wanted)...)
 	}
 	fetches, more := a.fetches(src, carriers, wanted)
 	errs = append(errs, more...)
@@ -73,7 +80,13 @@ func (a *app) plan() (*Plan, error) {
 	id.Kind = "tree"
 	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: merge})
 	p.Tree = id
-	p.Root = graph.Root{Name: path.Join(a.dir, "node_modules"), From: id, Dest: a.dir}
+	p.Roots = []graph.Root{{Name: path.Join(a.dir, "node_modules"), From: id, Dest: a.dir}}
+	if chosen != nil && a.opt.Runtime != nil {
+		if err := a.runScript(p, chosen); err != nil {
+			return nil, err
+		}
+	}
+	p.Nodes = distinct(p.Nodes)
 	sort.Slice(p.Nodes, func(i, j int) bool { return p.Nodes[i].ID.Compare(p.Nodes[j].ID) < 0 })
 	return p, nil
 }
@@ -116,16 +129,37 @@ func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wante
 	return nil
 }
 
-func (a *app) noRuntime(wanted map[*node][]*node) *Error {
+// distinct drops repetitions of a node.
+func distinct(nodes []graph.Node) []graph.Node {
+	seen := map[graph.ID]bool{}
+	out := nodes[:0]
+	for _, n := range nodes {
+		if !seen[n.ID] {
+			seen[n.ID] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// noRuntime says what can't run without a runtime.
+func (a *app) noRuntime(wanted map[*node][]*node) (errs Errors) {
 	var names []string
 	for _, list := range wanted {
 		for _, n := range list {
 			names = append(names, n.packageName())
 		}
 	}
-	return &Error{Reason: NoRuntime, File: a.lock.doc.file,
-		Msg:    "there is no Node.js to run the install scripts of " + strings.Join(sortedUnique(names), ", "),
-		Advice: "install Node.js or name an image, or switch install scripts off"}
+	if names != nil {
+		errs = append(errs, &Error{Reason: NoRuntime, File: a.lock.doc.file,
+			Msg:    "there is no Node.js to run the install scripts of " + strings.Join(sortedUnique(names), ", "),
+			Advice: "install Node.js or name an image, or switch install scripts off"})
+	}
+	if s := a.opt.Run.Script; s != "" {
+		errs = append(errs, &Error{Reason: NoRuntime, File: a.manifests[""].file,
+			Msg: fmt.Sprintf("there is no Node.js to run the script %q", s), Advice: "install Node.js or name an image"})
+	}
+	return errs
 }
 
 // carriers finds what each tarball brings: itself, what it bundles, and the links to their

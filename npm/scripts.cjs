@@ -1,62 +1,108 @@
-// Runs the install scripts of the package in the current directory, as npm does after unpacking it.
-// It is part of every script node's key. Arguments: what to say about the network when a script
-// fails, and "optional" if the package may be missing then.
+// Runs scripts of package.json files as npm does. It is part of the key of every node that runs
+// scripts. Argument: the file with the job, a JSON object:
+//   command  what npm was called for: "ci" or "run"
+//   steps    [{dir, events, explicit}]: events of the package in dir, in order; where explicit is
+//            set the script must be there, and comes with its pre and post scripts
+//   remove   paths that no output has, removed after the scripts
+//   hint     what to say about the network when a script fails
+//   optional the package may be missing if a script fails
 'use strict'
 const fs = require('fs')
 const path = require('path')
 const { spawnSync } = require('child_process')
 
-const [hint, optional] = process.argv.slice(2)
-const dir = process.cwd()
-const pkg = JSON.parse(fs.readFileSync('package.json', 'utf8').replace(/^\uFEFF/, ''))
-const scripts = Object.assign({}, pkg.scripts)
-if (!scripts.install && !scripts.preinstall && pkg.gypfile !== false && fs.existsSync('binding.gyp')) {
-  scripts.install = 'node-gyp rebuild'
+const job = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
+const prefix = path.dirname(path.dirname(fs.realpathSync(process.execPath)))
+const npmDir = path.join(prefix, 'lib/node_modules/npm')
+let npmVersion = ''
+try {
+  npmVersion = JSON.parse(fs.readFileSync(path.join(npmDir, 'package.json'), 'utf8')).version
+} catch {} // a runtime without npm: scripts run all the same
+
+function commonEnv () {
+  const command = job.command === 'run' && parseInt(npmVersion) < 11 ? 'run-script' : job.command
+  const env = Object.assign({}, process.env, {
+    NODE: process.execPath,
+    npm_node_execpath: process.execPath,
+    npm_execpath: path.join(npmDir, 'bin/npm-cli.js'),
+    npm_command: command,
+    npm_config_npm_version: npmVersion,
+    npm_config_user_agent: `npm/${npmVersion} node/${process.version} ${process.platform} ${process.arch} workspaces/false`,
+  })
+  const gyp = path.join(npmDir, 'node_modules/node-gyp/bin/node-gyp.js')
+  if (fs.existsSync(gyp)) env.npm_config_node_gyp = gyp
+  // Headers that lie beside the runtime save node-gyp from downloading them.
+  if (fs.existsSync(path.join(prefix, 'include/node/node_version.h'))) env.npm_config_nodedir = prefix
+  return env
 }
 
 // Commands of the packages around come first, then npm's node-gyp, then the system's.
-const dirs = []
-for (let at = dir; ; at = path.dirname(at)) {
-  if (path.basename(at) !== 'node_modules') dirs.push(path.join(at, 'node_modules', '.bin'))
-  if (at === path.dirname(at)) break
-}
-const prefix = path.dirname(path.dirname(fs.realpathSync(process.execPath)))
-const gyp = ['lib/node_modules/npm/node_modules/@npmcli/run-script/lib/node-gyp-bin', 'lib/node_modules/npm/bin/node-gyp-bin']
-  .map(p => path.join(prefix, p)).filter(p => fs.existsSync(p))
-const env = Object.assign({}, process.env, {
-  PATH: dirs.concat(gyp, process.env.PATH || []).join(':'),
-  NODE: process.execPath,
-  npm_node_execpath: process.execPath,
-  npm_execpath: path.join(prefix, 'lib/node_modules/npm/bin/npm-cli.js'),
-  npm_command: 'ci',
-  npm_package_json: path.join(dir, 'package.json'),
-  npm_package_name: pkg.name || '',
-  npm_package_version: pkg.version || '',
-})
-for (const [k, v] of Object.entries(pkg.config || {})) env['npm_package_config_' + k] = String(v)
-for (const [k, v] of Object.entries(pkg.engines || {})) env['npm_package_engines_' + k] = String(v)
-const gypJS = path.join(prefix, 'lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js')
-if (fs.existsSync(gypJS)) env.npm_config_node_gyp = gypJS
-// Headers that lie beside the runtime save node-gyp from downloading them.
-if (fs.existsSync(path.join(prefix, 'include/node/node_version.h'))) env.npm_config_nodedir = prefix
-
-for (const event of ['preinstall', 'install', 'postinstall']) {
-  const script = scripts[event]
-  if (!script) continue
-  console.log(`> ${pkg.name}@${pkg.version} ${event}\n> ${script}`)
-  const r = spawnSync('sh', ['-c', script], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: Object.assign({}, env, { npm_lifecycle_event: event, npm_lifecycle_script: script }),
-  })
-  if (r.status === 0) continue
-  const why = r.error ? r.error.message : r.signal ? `signal ${r.signal}` : `status ${r.status}`
-  console.error(`${pkg.name}@${pkg.version}: the ${event} script failed with ${why}.`)
-  if (hint) console.error(hint)
-  if (optional === 'optional') {
-    console.error('The package is optional: it is left out.')
-    process.chdir('/')
-    fs.rmSync(dir, { recursive: true, force: true })
-    break
+function searchPath (dir) {
+  const dirs = []
+  for (let at = dir; ; at = path.dirname(at)) {
+    if (path.basename(at) !== 'node_modules') dirs.push(path.join(at, 'node_modules', '.bin'))
+    if (at === path.dirname(at)) break
   }
-  process.exit(1)
+  const gyp = ['node_modules/@npmcli/run-script/lib/node-gyp-bin', 'bin/node-gyp-bin']
+    .map(p => path.join(npmDir, p)).filter(p => fs.existsSync(p))
+  return dirs.concat(gyp, process.env.PATH || []).join(':')
 }
+
+// packageEnv names the fields of a manifest as npm does: lists by index, objects by key.
+function packageEnv (value, name, env) {
+  if (value === undefined) return
+  if (value === null || value === false) env[name] = ''
+  else if (typeof value === 'object') {
+    for (const [k, v] of Object.entries(value)) packageEnv(v, name + '_' + k, env)
+  } else env[name] = String(value)
+}
+
+function readPackage (dir) {
+  const pkg = JSON.parse(fs.readFileSync(path.join(dir, 'package.json'), 'utf8').replace(/^\uFEFF/, ''))
+  if (typeof pkg.bin === 'string') pkg.bin = { [String(pkg.name).replace(/^@.*\//, '')]: pkg.bin }
+  return pkg
+}
+
+function scriptOf (pkg, dir, event) {
+  const scripts = pkg.scripts || {}
+  if (scripts[event]) return scripts[event]
+  if (event === 'install' && !scripts.preinstall && pkg.gypfile !== false && fs.existsSync(path.join(dir, 'binding.gyp'))) {
+    return 'node-gyp rebuild'
+  }
+  if (event === 'start' && fs.existsSync(path.join(dir, 'server.js'))) return 'node server.js'
+}
+
+function fail (dir, message) {
+  console.error(message)
+  if (job.hint) console.error(job.hint)
+  if (!job.optional) process.exit(1)
+  console.error('The package is optional: it is left out.')
+  process.chdir('/')
+  fs.rmSync(dir, { recursive: true, force: true })
+  process.exit(0)
+}
+
+function runStep (step) {
+  const pkg = readPackage(step.dir)
+  const id = pkg.name ? `${pkg.name}@${pkg.version || ''}` : step.dir
+  const events = step.explicit ? step.events.flatMap(e => ['pre' + e, e, 'post' + e]) : step.events
+  for (const event of events) {
+    const script = scriptOf(pkg, step.dir, event)
+    if (!script) continue
+    console.log(`> ${id} ${event}\n> ${script.trim().replace(/\n/g, '\n> ')}`)
+    const env = Object.assign(commonEnv(), step.env, {
+      PATH: searchPath(step.dir),
+      npm_package_json: path.join(step.dir, 'package.json'),
+      npm_lifecycle_event: event,
+      npm_lifecycle_script: script,
+    })
+    for (const k of ['name', 'version', 'config', 'engines', 'bin']) packageEnv(pkg[k], 'npm_package_' + k, env)
+    const r = spawnSync('sh', ['-c', script], { cwd: step.dir, env, stdio: ['ignore', 'inherit', 'inherit'] })
+    if (r.status === 0) continue
+    const why = r.error ? r.error.message : r.signal ? `signal ${r.signal}` : `status ${r.status}`
+    fail(step.dir, `${id}: the ${event} script failed with ${why}.`)
+  }
+}
+
+job.steps.forEach(runStep)
+for (const p of job.remove || []) fs.rmSync(p, { recursive: true, force: true })

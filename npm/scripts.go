@@ -20,9 +20,26 @@ var scriptRunner string
 
 // Paths in a script's container.
 const (
-	scriptApp  = "/app" // the app's directory, with node_modules
+	scriptApp  = ProjectDir // stands for the app's directory, with node_modules
 	scriptFile = "/mergefest-scripts.cjs"
 )
+
+// scriptJob is what scripts.cjs reads.
+type scriptJob struct {
+	Command  string       `json:"command"`
+	Steps    []scriptStep `json:"steps"`
+	Remove   []string     `json:"remove,omitempty"`
+	Hint     string       `json:"hint,omitempty"`
+	Optional bool         `json:"optional,omitempty"`
+}
+
+// scriptStep runs events of one package.
+type scriptStep struct {
+	Dir      string            `json:"dir"`
+	Events   []string          `json:"events"`
+	Explicit bool              `json:"explicit,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+}
 
 // Runtime is where scripts run: a root file system with node, npm and sh in PATH, and compilers,
 // make and Python where packages build native code.
@@ -36,6 +53,9 @@ type Runtime struct {
 }
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// installEvents are those of a dependency, in npm's order.
+var installEvents = []string{"preinstall", "install", "postinstall"}
 
 // scripts plans the nodes of packages whose scripts run.
 type scripts struct {
@@ -159,20 +179,24 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		Mounts: []graph.Input{{From: deps, Target: scriptApp, Writable: true}},
 	}
 	task := action.Task{Name: n.packageName() + "@" + n.version() + " install scripts"}
-	for _, m := range s.wanted[n] {
-		_, network := s.app.scripts.decide(m.packageName())
-		run.Network = run.Network || network
-		args := []string{"node", scriptFile, s.app.scripts.hint(m.packageName(), network)}
-		if m.flags.optional {
-			args = append(args, "optional")
-		}
-		task.Commands = append(task.Commands, action.Command{Args: args, Env: scriptEnv(m, rt), Dir: path.Join(scriptApp, m.loc)})
-	}
-	run.Tasks = []action.Task{task}
 	run.Files = []action.File{
 		{Path: scriptFile, Text: scriptRunner},
 		{Path: path.Join(scriptApp, "package.json"), Text: "{\"private\": true}\n"},
 	}
+	for i, m := range s.wanted[n] {
+		_, network := s.app.scripts.decide(m.packageName())
+		run.Network = run.Network || network
+		dir := path.Join(scriptApp, m.loc)
+		job, err := json.Marshal(scriptJob{Command: "ci", Steps: []scriptStep{{Dir: dir, Events: installEvents}},
+			Hint: s.app.scripts.hint(m.packageName(), network), Optional: m.flags.optional})
+		if err != nil {
+			return graph.ID{}, fmt.Errorf("%s: %w", m.id(), err)
+		}
+		file := fmt.Sprintf("/mergefest-install-%d.json", i)
+		run.Files = append(run.Files, action.File{Path: file, Text: string(job)})
+		task.Commands = append(task.Commands, action.Command{Args: []string{"node", scriptFile, file}, Env: scriptEnv(m, rt), Dir: dir})
+	}
+	run.Tasks = []action.Task{task}
 	run.Outputs = []action.Output{{Path: n.loc, From: path.Join(scriptApp, n.loc), Optional: n.flags.optional}}
 	for _, f := range s.files[n].files {
 		run.Outputs = append(run.Outputs, action.Output{Path: f.Path, From: path.Join(scriptApp, f.Path), Optional: true})
