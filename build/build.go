@@ -157,6 +157,9 @@ func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, nodeOf func(di
 	lo := llbgen.Options{
 		Platform: b.target.platform, LocalDigest: b.files.Digest(), NoMerge: !info.Merge, MaxBytes: info.MaxMessage,
 	}
+	if lo.KnownHosts, err = knownHosts(b.o.getenv); err != nil {
+		return nil, nil, err
+	}
 	if b.store, lo.Helper, err = openImports(ctx, b.target.stateDir, b.target.platform); err != nil {
 		return nil, nil, err
 	}
@@ -203,6 +206,10 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 	if err != nil {
 		return err
 	}
+	agent, err := sshAgent(plan, b.o.getenv)
+	if err != nil {
+		return err
+	}
 	// A file that changes while it is sent ends the build with its name.
 	ctx, release := b.files.Guard(ctx)
 	defer release()
@@ -214,7 +221,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 					Definition: def, Secrets: store, SharedKey: b.planned.Locals[""],
 					Locals: map[string]fsutil.FS{llbgen.LocalName: b.files},
 					Stores: map[string]content.Store{llbgen.StoreName: b.store},
-					Status: b.display.Solve(),
+					Status: b.display.Solve(), Attachables: agent,
 				}
 				if b.o.Output != "" && !e.Discard {
 					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Keep: onlyFiles(e.Roots)}
@@ -242,6 +249,7 @@ func (b *building) secrets(plan *llbgen.Plan) (secrets.SecretStore, error) {
 		return nil, err
 	}
 	values := secretMap{llbgen.NetworkSecret: network}
+	gitSecrets(values, b.o.environ())
 	for _, name := range plan.Secrets {
 		if v, ok := b.planned.Secrets[name]; ok {
 			values[name] = v

@@ -62,7 +62,11 @@ func lowerAll(ctx context.Context, o Options) (*lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := llbgen.Lower(ctx, g.graph, llbgen.Options{Helper: helper, Platform: t.platform, LocalDigest: files.Digest()})
+	known, err := knownHosts(o.getenv)
+	if err != nil {
+		return nil, err
+	}
+	p, err := llbgen.Lower(ctx, g.graph, llbgen.Options{Helper: helper, Platform: t.platform, LocalDigest: files.Digest(), KnownHosts: known})
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +125,9 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	secrets := "--secret " + quote("id="+llbgen.NetworkSecret+",src="+settings)
 	for _, name := range l.plan.Secrets { // the values aren't written: the user gives them
 		secrets += " --secret " + quote("id="+name+",env=MERGEFEST_SECRET")
+	}
+	if l.plan.SSH {
+		secrets += " --ssh default"
 	}
 	var lines []string
 	for _, e := range l.plan.Exports {

@@ -54,10 +54,11 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 		Files:         files,
 		UpdateScripts: os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"report":   cmdReport,
-			"executed": cmdExecuted,
-			"failed":   cmdFailed,
-			"edit":     cmdEdit,
+			"report":    cmdReport,
+			"executed":  cmdExecuted,
+			"failed":    cmdFailed,
+			"edit":      cmdEdit,
+			"gitserver": cmdGitServer,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, host...)

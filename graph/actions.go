@@ -14,6 +14,7 @@ func (*Write) isAction()  {}
 func (*Local) isAction()  {}
 func (*Merge) isAction()  {}
 func (*Image) isAction()  {}
+func (*Git) isAction()    {}
 func (*Import) isAction() {}
 
 // Inputs returns nil: fetching reads no node.
@@ -40,10 +41,13 @@ func (m *Merge) Inputs() []Input { return m.Parts }
 func (*Image) Inputs() []Input { return nil }
 
 // Inputs returns nil.
+func (*Git) Inputs() []Input { return nil }
+
+// Inputs returns nil.
 func (*Import) Inputs() []Input { return nil }
 
 // KindOf returns the name of an action's kind, as the notations write it: "fetch", "run",
-// "write", "local", "merge", "image" or "import"; empty for nil.
+// "write", "local", "merge", "image", "git" or "import"; empty for nil.
 func KindOf(a Action) string {
 	switch a.(type) {
 	case *Fetch:
@@ -58,6 +62,8 @@ func KindOf(a Action) string {
 		return "merge"
 	case *Image:
 		return "image"
+	case *Git:
+		return "git"
 	case *Import:
 		return "import"
 	}

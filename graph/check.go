@@ -50,6 +50,8 @@ func (g *Graph) checkNode(n Node) []error {
 		c.merge(a)
 	case *Image:
 		c.image(a)
+	case *Git:
+		c.git(a)
 	case *Import:
 		c.imported(a)
 	}

@@ -212,6 +212,34 @@ func (c *checker) image(im *Image) {
 	c.add("image.ref", checkText(im.Ref))
 }
 
+var commitHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+func (c *checker) git(g *Git) {
+	c.add("git.url", checkRepository(g.URL))
+	if !commitHash.MatchString(g.Commit) {
+		c.addf("git.commit", "%q isn't the complete hash of a commit in lower case", g.Commit)
+	}
+}
+
+func checkRepository(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return errors.New("it isn't a URL") // err would print it, with what may be a password
+	}
+	_, password := u.User.Password()
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "git" && u.Scheme != "ssh":
+		return fmt.Errorf("the scheme %q isn't possible; want https, http, git or ssh", u.Scheme)
+	case u.Host == "" || strings.Trim(u.Path, "/") == "":
+		return errors.New("want a URL with a host and a path")
+	case password || u.User != nil && u.Scheme != "ssh":
+		return fmt.Errorf("the URL of %s contains credentials; they belong into secrets", u.Host)
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("the URL of %s has a query or a fragment", u.Host)
+	}
+	return checkText(s)
+}
+
 var manifestDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func (c *checker) imported(im *Import) {

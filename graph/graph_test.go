@@ -201,6 +201,12 @@ func TestInvalid(t *testing.T) {
 		{"merge.parts[0].target: \"/x\" is absolute", &Merge{Parts: []Input{{From: id("ok"), Target: "/x"}}}},
 		{"merge.parts[0].writable", &Merge{Parts: []Input{{From: id("ok"), Writable: true}}}},
 		{"image.ref", &Image{}},
+		{"git.url: want a URL with a host and a path", &Git{URL: "https://git.example.com/", Commit: strings.Repeat("a", 40)}},
+		{"git.url: the scheme \"file\" isn't possible", &Git{URL: "file:///x", Commit: strings.Repeat("a", 40)}},
+		{"git.url: the URL of git.example.com contains credentials", &Git{URL: "https://u:secret@git.example.com/x", Commit: strings.Repeat("a", 40)}},
+		{"git.url: the URL of git.example.com contains credentials", &Git{URL: "ssh://u:secret@git.example.com/x", Commit: strings.Repeat("a", 40)}},
+		{"git.url: the URL of git.example.com has a query", &Git{URL: "https://git.example.com/x#main", Commit: strings.Repeat("a", 40)}},
+		{"git.commit: \"main\" isn't the complete hash", &Git{URL: "ssh://git@git.example.com/x", Commit: "main"}},
 		{"import.digest", &Import{Digest: "sha256:x"}},
 	} {
 		_, err := New([]Node{{ID: id("bad"), Action: c.a}, {ID: id("ok"), Action: &Merge{}}}, nil)

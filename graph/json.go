@@ -24,6 +24,7 @@ type (
 		Local    *jsonLocal  `json:"local,omitempty"`
 		Merge    *jsonMerge  `json:"merge,omitempty"`
 		Image    *jsonImage  `json:"image,omitempty"`
+		Git      *jsonGit    `json:"git,omitempty"`
 		Import   *jsonImport `json:"import,omitempty"`
 	}
 	jsonFetch = action.Fetch
@@ -52,6 +53,11 @@ type (
 	}
 	jsonImage struct {
 		Ref string `json:"ref"`
+	}
+	jsonGit struct {
+		URL        string `json:"url"`
+		Commit     string `json:"commit"`
+		Submodules bool   `json:"submodules,omitempty"`
 	}
 	jsonImport struct {
 		Digest string `json:"digest"`
@@ -99,6 +105,8 @@ func wireNode(n Node) jsonNode {
 		w.Merge = &jsonMerge{Parts: convert(a.Parts, fromInput)}
 	case *Image:
 		w.Image = (*jsonImage)(a)
+	case *Git:
+		w.Git = (*jsonGit)(a)
 	case *Import:
 		w.Import = (*jsonImport)(a)
 	}
@@ -133,6 +141,9 @@ func (w jsonNode) node() (n Node, actions int) {
 	}
 	if a := w.Image; a != nil {
 		set((*Image)(a))
+	}
+	if a := w.Git; a != nil {
+		set((*Git)(a))
 	}
 	if a := w.Import; a != nil {
 		set((*Import)(a))

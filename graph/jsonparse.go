@@ -139,7 +139,7 @@ func (p *jsonParser) node(raw []byte, offset int) error {
 	}
 	n, actions := w.node()
 	if actions != 1 {
-		return p.fail(offset, n.ID.String(), fmt.Errorf("the node has %d actions; want exactly one of fetch, run, write, local, merge, image and import", actions))
+		return p.fail(offset, n.ID.String(), fmt.Errorf("the node has %d actions; want exactly one of fetch, run, write, local, merge, image, git and import", actions))
 	}
 	if _, dup := p.at[n.ID]; !dup {
 		p.at[n.ID] = p.pos(offset)

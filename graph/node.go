@@ -18,7 +18,8 @@ type Node struct {
 	// Platform is where the action runs, as "os/arch" or "os/arch/variant". Empty means that the
 	// result doesn't depend on it (fetching, writing, merging).
 	Platform string
-	// Action says what to do. It is one of *Fetch, *Run, *Write, *Local, *Merge, *Image, *Import.
+	// Action says what to do. It is one of *Fetch, *Run, *Write, *Local, *Merge, *Image, *Git,
+	// *Import.
 	Action Action
 }
 
@@ -103,6 +104,20 @@ type Merge struct{ Parts []Input }
 type Image struct {
 	// Ref is a complete reference; a digest ("name@sha256:…") makes the node reproducible.
 	Ref string
+}
+
+// Git takes the files of one commit of a repository, without the repository. The commit's hash
+// decides what comes; the URL only says where from. It runs with a network. Credentials of http and
+// https are the client's secrets GIT_AUTH_HEADER.HOST, GIT_AUTH_TOKEN.HOST, or these without the
+// host; those of ssh are the keys of the client's agent.
+type Git struct {
+	// URL has the scheme https, http, git or ssh, no password, query or fragment, and a user's name
+	// with ssh only.
+	URL string
+	// Commit is the complete hash, in lower case.
+	Commit string
+	// Submodules takes the submodules too, at the commits that the commit names.
+	Submodules bool
 }
 
 // Import takes a directory tree that the client holds as an OCI image in its content store, by

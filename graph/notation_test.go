@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var actions = []Action{&Fetch{}, &Run{}, &Write{}, &Local{}, &Merge{}, &Image{}, &Import{}}
+var actions = []Action{&Fetch{}, &Run{}, &Write{}, &Local{}, &Merge{}, &Image{}, &Git{}, &Import{}}
 
 // TestNotationsKeepEveryField fills every field of every action, and expects it back.
 func TestNotationsKeepEveryField(t *testing.T) {
@@ -101,6 +101,8 @@ node t/fetch/lib@1.0
         rename a b
       dest node_modules/lib
     file .meta if=node_modules/lib text="no end\x1b"
+node t/git/lib@1
+  git https://git.example.com/lib.git 0123456789012345678901234567890123456789 submodules
 node t/image/base@1
   image registry.example.com/base:1
 node t/local/src
@@ -146,7 +148,7 @@ func TestTextSample(t *testing.T) {
 	}
 	// Roots are ordered by platform first: the one for any platform comes first.
 	got := strings.Replace(g.Text(), "root prog", "", 1)
-	if g.Len() != 6 || !strings.Contains(got, "      | -a\n      |\n      |- end\n") {
+	if g.Len() != 7 || !strings.Contains(got, "      | -a\n      |\n      |- end\n") {
 		t.Errorf("got:\n%s", g.Text())
 	}
 	again := must(ParseText("again", g.Text()))
@@ -250,7 +252,7 @@ func TestJSONExample(t *testing.T) {
 
 func TestDOT(t *testing.T) {
 	dot := must(ParseText("s", sample)).DOT()
-	for _, want := range []string{"digraph", `label="t/fetch\nlib\n1.0"`, "n0 -> n3;", "shape=folder"} {
+	for _, want := range []string{"digraph", `label="t/fetch\nlib\n1.0"`, "n0 -> n4;", "shape=folder"} {
 		if !strings.Contains(dot, want) {
 			t.Errorf("no %s in\n%s", want, dot)
 		}

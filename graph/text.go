@@ -140,6 +140,8 @@ func (t *textWriter) node(n Node) {
 		}
 	case *Image:
 		t.line(1, "image", word(a.Ref))
+	case *Git:
+		t.line(1, "git", word(a.URL), word(a.Commit), flag("submodules", a.Submodules))
 	case *Import:
 		t.line(1, "import", word(a.Digest), attr("name", a.Name))
 	}

@@ -159,7 +159,7 @@ func (p *textParser) parseNode(l *textLine) {
 	p.node = l.words[1]
 	n.ID = p.id(l, p.node)
 	if len(l.children) != 1 {
-		p.fail(l, "the node has %d actions; want exactly one of fetch, run, write, local, merge, image and import", len(l.children))
+		p.fail(l, "the node has %d actions; want exactly one of fetch, run, write, local, merge, image, git and import", len(l.children))
 		return
 	}
 	a := l.children[0]
@@ -183,6 +183,10 @@ func (p *textParser) parseNode(l *textLine) {
 		pos, _ := p.args(a, 1, "")
 		p.leaf(a)
 		n.Action = &Image{Ref: pos[0]}
+	case "git":
+		pos, attrs := p.args(a, 2, "submodules")
+		p.leaf(a)
+		n.Action = &Git{URL: pos[0], Commit: pos[1], Submodules: has(attrs, "submodules")}
 	case "import":
 		pos, attrs := p.args(a, 1, "name=")
 		p.leaf(a)

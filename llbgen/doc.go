@@ -16,7 +16,7 @@
 //   - Write becomes a file op; with very many files it is an exec op, "helper write DOC".
 //   - Local becomes a directory of one local source, named LocalName, that all nodes share.
 //   - Merge becomes a MergeOp of its parts; a part with a path or target is copied by a file op first.
-//   - Image and Import become sources; a file system of the client is an OCI layout in the store
+//   - Image, Git and Import become sources; a file system of the client is an OCI layout in the store
 //     named Options.Store.
 //
 // # Keys

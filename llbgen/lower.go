@@ -66,6 +66,7 @@ func Lower(ctx context.Context, g *graph.Graph, o Options) (*Plan, error) {
 		Imports:  slices.Sorted(maps.Keys(l.imports)),
 		Secrets:  slices.Sorted(maps.Keys(l.secrets)),
 		Images:   slices.Sorted(maps.Keys(l.images)),
+		SSH:      l.ssh,
 	}, nil
 }
 
@@ -81,6 +82,7 @@ type lowerer struct {
 	imports  map[digest.Digest]bool
 	secrets  map[string]bool
 	images   map[string]bool
+	ssh      bool
 	made     map[graph.ID][]string // cache of outputs
 }
 
@@ -104,6 +106,8 @@ func (l *lowerer) node(n graph.Node) (result, error) {
 		return l.merge(n, a)
 	case *graph.Image:
 		return l.image(n, a)
+	case *graph.Git:
+		return l.git(n, a)
 	case *graph.Import:
 		return l.imported(n, a)
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	// LocalDigest identifies the content of the local source: two definitions share the op only if
 	// they would send the same bytes. It is required if there are Local nodes.
 	LocalDigest string
+	// KnownHosts are the keys of servers for Git nodes with ssh, in the format of known_hosts. They
+	// are part of no key.
+	KnownHosts string
 	// NoMerge lowers Merge to copies, for engines without MergeOp.
 	NoMerge bool
 	// MaxBytes is the size that one definition may have; 0 is unlimited.
@@ -64,6 +67,8 @@ type Plan struct {
 	Secrets []string
 	// Images are the references to images in registries, sorted.
 	Images []string
+	// SSH means that a repository is read by ssh, for which the client must forward an agent.
+	SSH bool
 }
 
 // Export is a directory of the output.
