@@ -50,7 +50,7 @@ func (t *Tracker) Failures() []Failure {
 // fail records and announces the failure of a vertex.
 func (t *Tracker) fail(v *vertex) {
 	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err))}
-	out := t.text(v.log.take())
+	out := t.text(v.output())
 	v.lastWords = lastWords(out)
 	f.Command, f.Output = splitHeader(helperExit.ReplaceAllString(out, ""))
 	var blamed []*node

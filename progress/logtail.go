@@ -2,7 +2,14 @@
 
 package progress
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/graph/action"
+)
 
 // logLimit is how much output is kept for each vertex that has not ended, in bytes. Compilers
 // that say more than this are rarely read to the end, and ten thousand vertices must fit in memory.
@@ -34,6 +41,32 @@ func (l *logTail) trim() {
 	}
 	l.data = append([]byte(nil), cut...)
 	l.dropped = true
+}
+
+// output takes a vertex's output without what the helper says of its downloads, which is counted.
+func (v *vertex) output() string {
+	text := v.log.take()
+	if !slices.ContainsFunc(v.nodes, func(n *node) bool { _, ok := n.Action.(*graph.Fetch); return ok }) {
+		return text
+	}
+	var rest strings.Builder
+	for line := range strings.Lines(text) {
+		name, bytes, ok := action.ParseFetched(strings.TrimSuffix(line, "\n"))
+		if !ok {
+			rest.WriteString(line)
+			continue
+		}
+		// A vertex can have the downloads of several nodes.
+		i := max(0, slices.IndexFunc(v.nodes, func(n *node) bool { return downloads(n, name) }))
+		v.nodes[i].bytes += bytes
+	}
+	return rest.String()
+}
+
+// downloads says whether a node downloads the item of that name.
+func downloads(n *node, name string) bool {
+	f, ok := n.Action.(*graph.Fetch)
+	return ok && slices.ContainsFunc(f.Items, func(it action.Item) bool { return it.Name == name })
 }
 
 // take returns the output as clean text and forgets it.

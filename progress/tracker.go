@@ -323,7 +323,7 @@ func (t *Tracker) refold(n *node) {
 		d := max(0, end.Sub(start))
 		t.events = append(t.events, event{kind: eventDone, node: n.ID, label: n.label, duration: d, action: n.Action})
 		for _, v := range n.vertices {
-			if out := t.text(v.log.take()); strings.TrimSpace(out) != "" {
+			if out := t.text(v.output()); strings.TrimSpace(out) != "" {
 				t.events = append(t.events, event{kind: eventOutput, node: n.ID, label: n.label, text: out})
 			}
 		}

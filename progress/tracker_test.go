@@ -318,10 +318,18 @@ func TestJoinedFetches(t *testing.T) {
 		retry  = "odd@1.0.0: https://registry.example.com/odd: 503; trying again in 1s (2 of 5)\n"
 		failed = `process "/x/helper fetch {\"items\":[{\"name\":\"even@1.0.0: \"}]}" did not complete successfully: exit code: 1`
 	)
-	tr := run(retry, ev("bucket", false, 1, 3, false, ""))
+	tr := run(retry+action.Fetched("odd@1.0.0", 7)+"\n"+action.Fetched("even@1.0.0", 5)+"\n", ev("bucket", false, 1, 3, false, ""))
 	for _, n := range tr.Report().Nodes {
 		if n.Status != "executed" || !n.Start.Equal(*stamp(1)) || !n.End.Equal(*stamp(3)) {
 			t.Errorf("%+v", n)
+		}
+		if want := map[string]int64{"odd": 7, "even": 5}[n.Package]; n.Bytes != want {
+			t.Errorf("%s: %d bytes, want %d", n.Package, n.Bytes, want)
+		}
+	}
+	for _, e := range tr.take() {
+		if strings.Contains(e.text, "bytes") {
+			t.Errorf("what is counted is shown, too: %q", e.text)
 		}
 	}
 	if got := tr.Totals(); got.Executed != 3 {

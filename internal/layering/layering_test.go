@@ -72,7 +72,7 @@ var rules = []rule{
 		why: "The engine executes ops; it knows neither graphs nor ecosystems."},
 	{pkg: "engine/embedded/export", allow: []string{"engine"}, deny: ecosystems,
 		why: "The exporter writes layers to a directory, whatever is in them."},
-	{pkg: "progress", allow: []string{"graph"}, deny: buildkitDaemon,
+	{pkg: "progress", allow: []string{"graph", "graph/action"}, deny: buildkitDaemon,
 		why: "Views show what happens to nodes; they neither plan nor execute."},
 	{pkg: "build", allow: []string{"engine", "gobuild", "gomod", "graph", "graph/action", "internal/helperbin", "internal/localfs", "llbgen", "npm", "progress", "toolchain"},
 		deny: buildkitDaemon,

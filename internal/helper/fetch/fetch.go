@@ -29,7 +29,7 @@ type Env struct {
 	Auth func(name string) (string, error)
 	// Files means that the items are files, with URLs "file:///path", and nothing else.
 	Files bool
-	// Log receives a line for each retry; nil drops them. It need not be safe for concurrent use.
+	// Log receives a line for each retry, and for each download one of action.Fetched; nil drops them. It need not be safe for concurrent use.
 	Log io.Writer
 }
 
@@ -210,6 +210,9 @@ func (f *Fetcher) one(ctx context.Context, g *group, out *place.Output, env Env)
 		return err
 	}
 	defer res.release()
+	if !env.Files {
+		env.logf("%s", action.Fetched(g.name, res.size))
+	}
 	for _, it := range g.items {
 		if err := f.verify(it, res); err != nil {
 			return &Error{Item: it.Name, URL: res.url, Err: err, Hint: mismatchHint(err, res)}
