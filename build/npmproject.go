@@ -208,7 +208,7 @@ func (o Options) nodeRuntime(ctx context.Context, t target) (*npm.Runtime, error
 	if err != nil {
 		return nil, err
 	}
-	return &npm.Runtime{Node: n.Node, Platform: n.Platform, Path: n.Path}, nil
+	return &npm.Runtime{Node: n.Node, Platform: n.Platform, Path: n.Path, Version: n.Version}, nil
 }
 
 // describe adds a plan's secrets and what there is to say about it.

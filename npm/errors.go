@@ -35,6 +35,7 @@ const (
 	BadDeclaration     Reason = "bad-declaration"     // the object "mergefest" of a package.json
 	NoScript           Reason = "no-script"           // a script or workspace that was asked for isn't there
 	NoOutputs          Reason = "no-outputs"          // nobody says what a script leaves
+	WrongNode          Reason = "wrong-node"          // engine-strict, and another Node.js than asked for
 	ScriptCycle        Reason = "script-cycle"        // scripts that wait for each other
 )
 

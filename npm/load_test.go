@@ -42,6 +42,7 @@ type caseOptions struct {
 	Dir      string
 	Scripts  ScriptPolicy
 	Runtime  bool
+	Node     string // the version of the runtime
 	Run      Run
 	Exclude  []string
 	Facts    map[string]json.RawMessage // "name@version" to a manifest
@@ -109,7 +110,7 @@ func planText(fsys fs.FS, co caseOptions) (text, kind string) {
 	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, Scripts: co.Scripts, Run: co.Run, Exclude: co.Exclude}
 	o.Run.WorkspaceFlag, o.Run.OutputsFlag = "--npm-workspace", "--npm-outputs"
 	if co.Runtime {
-		o.Runtime = &Runtime{Platform: "linux/amd64", Node: graph.Node{ID: graph.ID{Ecosystem: "npm", Kind: "runtime", Package: "node"},
+		o.Runtime = &Runtime{Platform: "linux/amd64", Version: co.Node, Node: graph.Node{ID: graph.ID{Ecosystem: "npm", Kind: "runtime", Package: "node"},
 			Action: &graph.Image{Ref: "registry.example.com/node:20"}}}
 	}
 	if co.Facts != nil {

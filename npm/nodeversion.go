@@ -110,3 +110,22 @@ func newRequest(file, text string) (NodeRequest, error) {
 func (r NodeRequest) Accepts(version string) bool {
 	return r.Range == "" || satisfies(strings.TrimPrefix(version, "v"), r.Range, mode{loose: true, prerelease: true})
 }
+
+// checkNode holds the runtime's version against the one that the project asks for: a warning, as npm
+// makes of "engines", and an error with engine-strict.
+func (a *app) checkNode(p *Plan) error {
+	rt := a.opt.Runtime
+	if rt.Version == "" {
+		return nil // an image's
+	}
+	want, err := WantedNode(a.fsys, a.dir)
+	if err != nil || want.Accepts(rt.Version) {
+		return err
+	}
+	msg := fmt.Sprintf("%s asks for Node.js %s, and scripts run on %s", want.Source, want.Text, rt.Version)
+	if a.opt.Config.is("engine-strict") {
+		return &Error{Reason: WrongNode, File: want.Source, Msg: msg, Advice: "install that version, name an image that has it, or switch engine-strict off"}
+	}
+	p.Warnings = append(p.Warnings, msg+"; install that version, or name an image that has it")
+	return nil
+}

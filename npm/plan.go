@@ -56,6 +56,8 @@ func (a *app) plan() (*Plan, error) {
 	}
 	if a.opt.Runtime == nil {
 		errs = append(errs, a.noRuntime(wanted)...)
+	} else if err := a.checkNode(p); err != nil {
+		return nil, err
 	}
 	fetches, more := a.fetches(src, carriers, wanted)
 	errs = append(errs, more...)

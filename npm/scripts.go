@@ -50,6 +50,8 @@ type Runtime struct {
 	Platform string
 	// Path is the value of PATH; empty is the usual one.
 	Path string
+	// Version is that of Node.js, "20.11.1"; empty if it isn't known.
+	Version string
 }
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
