@@ -122,10 +122,10 @@ func (a *app) checkNode(p *Plan) error {
 	if err != nil || want.Accepts(rt.Version) {
 		return err
 	}
-	msg := fmt.Sprintf("%s asks for Node.js %s, and scripts run on %s", want.Source, want.Text, rt.Version)
+	msg := fmt.Sprintf("asks for Node.js %s, and scripts run on %s", want.Text, rt.Version)
 	if a.opt.Config.is("engine-strict") {
 		return &Error{Reason: WrongNode, File: want.Source, Msg: msg, Advice: "install that version, name an image that has it, or switch engine-strict off"}
 	}
-	p.Warnings = append(p.Warnings, msg+"; install that version, or name an image that has it")
+	p.Warnings = append(p.Warnings, want.Source+" "+msg+"; install that version, or name an image that has it")
 	return nil
 }

@@ -123,7 +123,12 @@ func (s *Store) importRoot(goroot, platform string) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	layer, err := s.blobs.put(ocispec.MediaTypeImageLayer, func(w io.Writer) error { return writeTar(w, entries) })
+	return s.putImage(platform, func(w io.Writer) error { return writeTar(w, entries) })
+}
+
+// putImage writes an image of one layer and gives its manifest's digest.
+func (s *Store) putImage(platform string, writeLayer func(io.Writer) error) (digest.Digest, error) {
+	layer, err := s.blobs.put(ocispec.MediaTypeImageLayer, writeLayer)
 	if err != nil {
 		return "", err
 	}

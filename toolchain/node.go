@@ -18,8 +18,6 @@ import (
 
 	"github.com/gofrs/flock"
 	digest "github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mergefest/mergefest/graph"
 )
@@ -179,21 +177,5 @@ func (s *Store) writeNode(node, platform string) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	layer, err := s.blobs.put(ocispec.MediaTypeImageLayer, rootTar(entries).write)
-	if err != nil {
-		return "", err
-	}
-	goos, arch, _ := strings.Cut(platform, "/")
-	config, err := s.putJSON(ocispec.MediaTypeImageConfig, ocispec.Image{
-		Platform: ocispec.Platform{OS: goos, Architecture: arch},
-		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{layer.Digest}},
-	})
-	if err != nil {
-		return "", err
-	}
-	manifest, err := s.putJSON(ocispec.MediaTypeImageManifest, ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: config, Layers: []ocispec.Descriptor{layer},
-	})
-	return manifest.Digest, err
+	return s.putImage(platform, rootTar(entries).write)
 }
