@@ -82,10 +82,18 @@ type building struct {
 	store   content.Store
 }
 
-// shown marks an error that the display has told.
+// shown marks an error that the display has told in full. What to do about a full disk is known to
+// the error alone.
 func (b *building) shown(err error) error {
+	var full *engine.DiskFullError
+	if err == nil || errors.As(err, &full) {
+		return err
+	}
 	var v *engine.VertexError
-	if errors.As(err, &v) && len(b.tracker.Failures()) > 0 {
+	failures := b.tracker.Failures()
+	if errors.As(err, &v) && len(failures) > 0 || slices.ContainsFunc(failures, func(f progress.Failure) bool {
+		return f.Cause != "" && strings.HasSuffix(err.Error(), f.Cause) // an export is no operation
+	}) {
 		return &ShownError{err}
 	}
 	return err

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,6 +78,46 @@ func (c *control) status(ctx context.Context, req StatusRequest) (*StatusReply, 
 	return &reply, nil
 }
 
+// answerTimeout is how long a server that has been connected to may take to say that it is there.
+const answerTimeout = 30 * time.Second
+
+// ready returns the state of a server that answers; one that hangs is a *StartError.
+func (c *control) ready(ctx context.Context, l Layout, timeout time.Duration) (*StatusReply, error) {
+	hung := &StartError{Kind: KindInUse, Message: fmt.Sprintf("state directory %s is in use by process %s, which hasn't answered for %v; wait for it, end it with kill -9, or name another directory with --state",
+		l.Dir, lockOwner(l), timeout)}
+	tctx, cancel := context.WithTimeoutCause(ctx, timeout, hung)
+	defer cancel()
+	st, err := c.status(tctx, StatusRequest{})
+	if err != nil && tctx.Err() != nil {
+		return nil, context.Cause(tctx)
+	}
+	return st, err
+}
+
+// lockOwner is the process that the lock of a state directory names.
+func lockOwner(l Layout) string {
+	data, err := os.ReadFile(l.Lock())
+	if err != nil || len(bytes.TrimSpace(data)) == 0 {
+		return "(unknown)"
+	}
+	return string(bytes.TrimSpace(data))
+}
+
+// Serving tells whether a server of a state directory answers now, and its process id.
+func Serving(ctx context.Context, stateDir string) (pid int, ok bool) {
+	l := Layout{stateDir}
+	c, err := dialControl(ctx, l.Socket())
+	if err != nil {
+		return 0, false
+	}
+	defer c.close()
+	st, err := c.ready(ctx, l, time.Second)
+	if err != nil {
+		return 0, false
+	}
+	return st.PID, true
+}
+
 // Status describes the embedded engine of the options. If none runs, the reply says so and holds
 // the paths only. It never starts one.
 func Status(ctx context.Context, o Options) (*StatusReply, error) {
@@ -93,7 +134,10 @@ func Status(ctx context.Context, o Options) (*StatusReply, error) {
 		return nil, &ConnectError{URL: "unix://" + l.Socket(), Err: err}
 	}
 	defer c.close()
-	reply, err := c.status(ctx, StatusRequest{Size: true})
+	var reply *StatusReply
+	if _, err = c.ready(ctx, l, answerTimeout); err == nil {
+		reply, err = c.status(ctx, StatusRequest{Size: true}) // adding up may take its time
+	}
 	if errors.Is(err, errNotRunning) {
 		return stopped, nil
 	}
@@ -112,7 +156,9 @@ func Stop(ctx context.Context, o Options) (*StopReply, error) {
 	var reply StopReply
 	if err == nil {
 		defer c.close()
-		err = c.call(ctx, MethodStop, StopRequest{}, &reply)
+		if _, err = c.ready(ctx, l, answerTimeout); err == nil {
+			err = c.call(ctx, MethodStop, StopRequest{}, &reply)
+		}
 	}
 	if err != nil && !errors.Is(err, errNotRunning) {
 		return nil, fmt.Errorf("stop the engine of %s: %w", l.Dir, err)

@@ -22,6 +22,9 @@ import (
 // a predecessor that is closing.
 const startTimeout = 2 * time.Minute
 
+// slowStart is when a start that lasts is remarked on.
+const slowStart = 5 * time.Second
+
 // connectEmbedded returns a connection to a server that this client may use, and its status.
 func connectEmbedded(ctx context.Context, o Options, l Layout) (*control, *StatusReply, error) {
 	build := BuildID()
@@ -115,11 +118,14 @@ func connectOrStart(ctx context.Context, o Options, l Layout) (_ *control, _ *St
 	if !errors.Is(err, errNotRunning) {
 		return c, st, false, err
 	}
-	if err := startServer(ctx, o, l); err != nil {
+	err = startServer(ctx, o, l)
+	var start *StartError
+	served := errors.As(err, &start) && start.Kind == KindServed // whoever started that one has gone
+	if err != nil && !served {
 		return nil, nil, false, err
 	}
 	c, st, err = connectRunning(ctx, l)
-	return c, st, true, err
+	return c, st, !served, err
 }
 
 func connectRunning(ctx context.Context, l Layout) (*control, *StatusReply, error) {
@@ -127,7 +133,7 @@ func connectRunning(ctx context.Context, l Layout) (*control, *StatusReply, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := c.status(ctx, StatusRequest{})
+	st, err := c.ready(ctx, l, answerTimeout)
 	if err != nil {
 		c.close()
 		return nil, nil, err
@@ -180,6 +186,9 @@ func startServer(ctx context.Context, o Options, l Layout) error {
 	if err != nil {
 		return &StartError{Kind: KindOther, Message: fmt.Sprintf("%s: %v", strings.Join(o.ServeCommand, " "), err)}
 	}
+	defer time.AfterFunc(slowStart, func() {
+		o.log("waiting for the engine to start, or for the one before it to end; its log is %s", l.Log())
+	}).Stop()
 	exited := make(chan struct{})
 	go func() { cmd.Wait(); close(exited) }() // so that no zombie is left while this process lives
 	return waitReady(ctx, r, l, exited)

@@ -85,12 +85,12 @@ func openEmbedded(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(ctx, "unix:///engine",
+	c, err := client.New(ctx, "unix:///engine", append(guarded(),
 		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return DialSocket(ctx, l.Socket())
 		}),
 		client.WithGRPCDialOption(grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32))))
+			grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32))))...)
 	if err != nil {
 		ctl.close()
 		return nil, &ConnectError{URL: "unix://" + l.Socket(), Err: err}
@@ -102,12 +102,20 @@ func openEmbedded(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
+// guarded are the options of every connection.
+func guarded() (opts []client.ClientOpt) {
+	for _, o := range newStatusGuard().options() {
+		opts = append(opts, client.WithGRPCDialOption(o))
+	}
+	return opts
+}
+
 func openRemote(ctx context.Context, o Options) (*Engine, error) {
 	addr, tls, err := o.remote()
 	if err != nil {
 		return nil, err
 	}
-	var opts []client.ClientOpt
+	opts := guarded()
 	if !tls.isZero() {
 		opts = append(opts, client.WithServerConfig(tls.ServerName, tls.CACert))
 		if tls.CACert == "" {

@@ -34,7 +34,8 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // The kinds of StartError.
 const (
 	KindRuntime    = "runtime"    // no OCI runtime
-	KindInUse      = "in-use"     // another server owns the state directory
+	KindInUse      = "in-use"     // another server owns the state directory and doesn't answer
+	KindServed     = "served"     // another server owns the state directory and answers
 	KindReadOnly   = "read-only"  // the state directory can't be written
 	KindNewer      = "newer"      // the state was written by a newer version
 	KindDiskFull   = "disk-full"  // no space left
@@ -80,8 +81,13 @@ type DiskFullError struct {
 }
 
 func (e *DiskFullError) Error() string {
-	return fmt.Sprintf("no space left for the engine's state directory %s (%d MB free): free some space, run `mergefest engine gc`, or use another disk with --state: %v",
-		e.Dir, e.Free>>20, e.Err)
+	cause := e.Err.Error()
+	var v *VertexError
+	if errors.As(e.Err, &v) && v.Name != "" {
+		cause = v.Name // its error may quote a long command line
+	}
+	return fmt.Sprintf("no space left for the engine's state directory %s (%d MB free): free some space, run `mergefest engine gc`, or use another disk with --state: %s",
+		e.Dir, e.Free>>20, cause)
 }
 func (e *DiskFullError) Unwrap() []error { return []error{e.Err, syscall.ENOSPC} }
 

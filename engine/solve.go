@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -91,7 +88,7 @@ func (e *Engine) Solve(ctx context.Context, r Request) (*Result, error) {
 	resp, err := e.client.Solve(ctx, r.Definition, opt, ch)
 	<-done
 	if err != nil {
-		return nil, e.solveError(ctx, err, logs)
+		return nil, e.solveError(ctx, err, logs, len(opt.Exports) > 0)
 	}
 	return &Result{Response: resp.ExporterResponse}, nil
 }
@@ -111,25 +108,9 @@ func (e *Engine) solveOpt(r Request) (client.SolveOpt, error) {
 	if r.Output == nil {
 		return opt, nil
 	}
-	dir, err := filepath.Abs(r.Output.Dir)
-	if err != nil {
-		return opt, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return opt, err
-	}
-	attrs := map[string]string{}
-	for k, v := range r.Output.Attrs {
-		attrs[k] = v
-	}
-	if e.info.Embedded {
-		attrs["dir"] = dir
-		attrs["keep"] = strconv.FormatBool(r.Output.Keep)
-		opt.Exports = []client.ExportEntry{{Type: ExporterName, Attrs: attrs}}
-	} else {
-		opt.Exports = []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: dir, Attrs: attrs}}
-	}
-	return opt, nil
+	var err error
+	opt.Exports, err = e.exports(r.Output)
+	return opt, err
 }
 
 // registryAuth offers the user's registry credentials, as docker's configuration has them.
@@ -139,19 +120,21 @@ func registryAuth() session.Attachable {
 	})
 }
 
-// solveError finds out what kind of failure an error is.
-func (e *Engine) solveError(ctx context.Context, err error, logs *vertexLogs) error {
+// solveError finds out what kind of failure an error of a solve is, which exports something or not.
+func (e *Engine) solveError(ctx context.Context, err error, logs *vertexLogs, exports bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if e.gone(ctx, err) {
 		return &GoneError{URL: e.url, Log: e.layout.Log(), Err: err}
 	}
-	if v := logs.vertexError(err); v != nil {
+	v := logs.vertexError(err)
+	if v != nil {
 		err = v
 	}
 	if e.info.Embedded {
-		if free, full := diskFull(e.layout.Dir, err); full {
+		// What fails and isn't an operation is the export, whose disk may be another one.
+		if free, full := diskFull(e.layout.Dir, err, v == nil && exports); full {
 			return &DiskFullError{Dir: e.layout.Dir, Free: free, Err: err}
 		}
 	}
@@ -177,12 +160,13 @@ func (e *Engine) gone(ctx context.Context, err error) bool {
 	return err != nil && grpcerrors.Code(err) != codes.Unimplemented
 }
 
-// diskFull tells whether a failure comes from a full disk, by its message or by what is left.
-func diskFull(dir string, err error) (free int64, full bool) {
+// diskFull tells whether a failure comes from a full disk of a directory, by what is left there or,
+// unless the message may mean another disk, by its message.
+func diskFull(dir string, err error, otherDisk bool) (free int64, full bool) {
 	var st syscall.Statfs_t
 	if serr := syscall.Statfs(dir, &st); serr != nil {
-		return 0, isDiskFull(err)
+		return 0, isDiskFull(err) && !otherDisk
 	}
 	free = int64(st.Bavail) * st.Bsize
-	return free, isDiskFull(err) || free < 1<<20 || st.Files > 0 && st.Ffree == 0
+	return free, isDiskFull(err) && !otherDisk || free < 1<<20 || st.Files > 0 && st.Ffree == 0
 }

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"io"
+	stdlog "log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,7 +17,9 @@ func main() {
 	if err := log.SetLevel("error"); err != nil {
 		panic(err)
 	}
+	stdlog.SetOutput(io.Discard) // net/http's, about connections that were closed
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)

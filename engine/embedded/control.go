@@ -113,6 +113,8 @@ func (s *Server) gc(ctx context.Context, q engine.GCRequest) (engine.GCReply, er
 			info.MaxUsedSpace = q.MaxUsed
 		}
 	}
+	s.state.spendReserve()
+	defer s.state.fillReserve()
 	ch := make(chan client.UsageInfo, 32)
 	var a engine.GCReply
 	done := make(chan struct{})

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -94,6 +95,9 @@ func serve(ctx context.Context, o Options, ready func(error)) (err error) {
 	}
 	syscall.Umask(0o022)
 	logrus.SetLevel(logrus.WarnLevel) // BuildKit's and containerd's
+	if o.Log != nil {
+		log.SetOutput(o.Log) // net/http's
+	}
 	// The heap is small, and most of it is garbage of finished ops.
 	debug.SetGCPercent(400)
 	if err := privateTemp(o.StateDir); err != nil {

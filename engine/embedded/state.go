@@ -70,6 +70,7 @@ func openState(ctx context.Context, o Options) (_ *state, err error) {
 	if err := writeSync(s.marker(), []byte(boot)); err != nil {
 		return nil, err
 	}
+	s.fillReserve()
 	go s.emptyTrash()
 	return s, nil
 }
@@ -178,10 +179,22 @@ func takeLock(ctx context.Context, path string, wait time.Duration) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
+	ask := time.NewTicker(100 * time.Millisecond)
+	defer ask.Stop()
 	for deadline := time.Now().Add(wait); ; {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			break
+		}
+		select {
+		case <-ask.C:
+			// It may be starting, not closing: for a client that has gone since.
+			if pid, ok := engine.Serving(ctx, filepath.Dir(path)); ok {
+				f.Close()
+				return nil, &engine.StartError{Kind: engine.KindServed, Message: fmt.Sprintf(
+					"state directory %s is served by process %d already", filepath.Dir(path), pid)}
+			}
+		default:
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(deadline) || ctx.Err() != nil {
 			owner, _ := os.ReadFile(path)

@@ -26,6 +26,14 @@ func (e *ConflictError) Error() string {
 		filepath.Join(e.Dest, e.Path), e.Have, e.Want)
 }
 
+// PlaceError means that whoever asked for the export sees another directory at a path. Nothing was
+// changed.
+type PlaceError struct{ Path string } // absolute
+
+func (e *PlaceError) Error() string {
+	return fmt.Sprintf("the engine sees another directory at %s: it was started before something was mounted or unmounted there, or in another mount namespace; nothing was written: run `mergefest engine stop`, and build again", e.Path)
+}
+
 // FileTypeError means that a layer holds something that isn't a file, directory or symbolic link.
 type FileTypeError struct {
 	Layer string // the layer's ID

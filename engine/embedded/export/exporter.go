@@ -6,6 +6,7 @@ package export
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/util/progress"
 	"github.com/moby/buildkit/worker"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"github.com/mergefest/mergefest/engine"
@@ -37,6 +39,7 @@ type Options struct {
 // Wrap adds the exporter engine.ExporterName to a worker. Its attributes are
 //
 //	dir             the absolute path of the destination on the engine's machine
+//	places          what the client sees at dir and at the mount points in it (engine.Places)
 //	uid, gid        numeric owner of what is written; both or none
 //	keep            "true" leaves what an earlier export wrote and this result doesn't have
 //	platform-split  as the local exporter's: "false" puts the results of several platforms over
@@ -74,6 +77,10 @@ func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (e
 			if !filepath.IsAbs(value) {
 				err = errors.New("it must be an absolute path")
 			}
+		case engine.AttrPlaces:
+			if err = json.Unmarshal([]byte(value), &in.places); err == nil && len(in.places) == 0 {
+				err = errors.New("it must list the directory")
+			}
 		case "uid":
 			owner[0], err = strconv.Atoi(value)
 			owned++
@@ -106,7 +113,20 @@ func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (e
 	case 2:
 		in.owner = &Owner{UID: owner[0], GID: owner[1]}
 	}
-	return in, nil
+	return in, checkPlace(attrs["dir"], in.places)
+}
+
+// checkPlace refuses a build early whose result would go to another directory than the client means.
+// Mount points in it are compared when the export comes to them.
+func checkPlace(dir string, places []engine.Place) error {
+	for _, p := range places {
+		var st unix.Stat_t
+		err := retry(func() error { return unix.Stat(dir, &st) })
+		if p.Path == "" && (errors.Is(err, unix.ENOENT) || err == nil && !samePlace(p, &st)) {
+			return &PlaceError{Path: dir}
+		}
+	}
+	return nil
 }
 
 // instance is one export of one build.
@@ -117,6 +137,8 @@ type instance struct {
 	owner *Owner
 	flat  bool
 	keep  bool
+
+	places []engine.Place
 }
 
 func (in *instance) ID() int                  { return in.id }
@@ -132,7 +154,7 @@ func (in *instance) Export(ctx context.Context, src *exporter.Source, info expor
 		return nil, nil, nil, err
 	}
 	report, done := reporter(ctx)
-	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Keep: in.keep, Progress: report}
+	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Keep: in.keep, Places: in.places, Progress: report}
 	group := session.NewGroup(info.SessionID)
 	sum, err := exportChains(ctx, req, results, group)
 	done()

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mergefest/mergefest/engine"
 )
 
 // item is something to write: a file or link, or a directory with all that is in it.
@@ -107,6 +109,9 @@ func (r *run) planDir(ctx context.Context, p *pool, path string, n *node, above 
 	if err := fstat(fd, &st); err != nil {
 		return &WriteError{Op: "stat", Path: r.abs(path), Err: err}
 	}
+	if err := r.checkPlace(fd, path, &st, above); err != nil {
+		return err
+	}
 	here := above
 	if path == "" || st.Dev != above.dev {
 		here = place{path: path, dev: st.Dev}
@@ -122,6 +127,32 @@ func (r *run) planDir(ctx context.Context, p *pool, path string, n *node, above 
 	}
 	return nil
 }
+
+// checkPlace compares a directory with what whoever asked sees there.
+func (r *run) checkPlace(fd int, path string, st *unix.Stat_t, above place) error {
+	if r.req.Places == nil {
+		return nil
+	}
+	for _, p := range r.req.Places {
+		if p.Path == path && samePlace(p, st) {
+			return nil
+		} else if p.Path == path {
+			return &PlaceError{Path: r.abs(path)}
+		}
+	}
+	if st.Dev == above.dev {
+		return nil
+	}
+	// Another device may be a subvolume, which everybody sees. A mount is one that only we see.
+	var sx unix.Statx_t
+	err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &sx) })
+	if err == nil && sx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return &PlaceError{Path: r.abs(path)}
+	}
+	return nil
+}
+
+func samePlace(p engine.Place, st *unix.Stat_t) bool { return p.Dev == st.Dev && p.Ino == st.Ino }
 
 // planOwnDir corrects the mode of a directory if an export made it. The mode of a directory that
 // was there before, and of the destination itself, is the user's.

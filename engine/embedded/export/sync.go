@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mergefest/mergefest/engine"
 )
 
 // Request is one export.
@@ -31,6 +33,9 @@ type Request struct {
 	// an export's. It is for results that are files among others, as programs are; a directory that
 	// must be exactly the result isn't kept.
 	Keep bool
+	// Places is what whoever asks sees at Dest and at the mount points in it; where this process sees
+	// other directories, the export fails with a PlaceError and changes nothing. nil compares nothing.
+	Places []engine.Place
 	// Workers is how many goroutines read and write; 0 is one for each processor.
 	Workers int
 	// Progress is told how many of the files that have to be written are. It is called by one

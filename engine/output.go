@@ -1,0 +1,123 @@
+// The output directory: made by the client, and named to the embedded engine so that it can't take
+// another one for it.
+
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/sys/mountinfo"
+)
+
+// AttrPlaces is the attribute of the embedded engine's exporter that holds the JSON of Places.
+const AttrPlaces = "places"
+
+// Place says which directory a path leads to, for its process.
+type Place struct {
+	Path string `json:"path"` // relative to the output directory; empty is itself
+	Dev  uint64 `json:"dev"`
+	Ino  uint64 `json:"ino"`
+}
+
+// Places lists an output directory and the mount points in it, as this process sees them. An engine
+// that was started before something was mounted there, or a client in a mount namespace of its own,
+// sees other directories behind the same paths, and the result would be lost in them. dir is absolute
+// and has no symbolic links in it.
+func Places(dir string) ([]Place, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return nil, fmt.Errorf("list the mounts in %s: %w", dir, err)
+	}
+	paths := []string{dir}
+	for _, m := range mounts {
+		if m.Mountpoint != dir {
+			paths = append(paths, m.Mountpoint)
+		}
+	}
+	var places []Place
+	for i, path := range paths {
+		info, err := os.Lstat(path)
+		if err != nil && i > 0 {
+			continue // it can't be written to, either
+		} else if err != nil {
+			return nil, err
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return nil, fmt.Errorf("stat %s: this system doesn't tell which file it is", path)
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, Place{Path: strings.TrimPrefix(rel, "."), Dev: uint64(st.Dev), Ino: st.Ino})
+	}
+	return places, nil
+}
+
+// OutputError is an output directory that can't be used.
+type OutputError struct {
+	Dir string
+	Err error
+}
+
+func (e *OutputError) Error() string {
+	cause := e.Err
+	var path *fs.PathError
+	if errors.As(e.Err, &path) && path.Path == e.Dir {
+		cause = path.Err
+	}
+	return fmt.Sprintf("output directory %s: %v; name a directory that can be written to, or one that can be made", e.Dir, cause)
+}
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// makeOutput makes an output directory, with a path that any process understands alike: one without
+// links, such as /proc/self/cwd.
+func makeOutput(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(abs, 0o755)
+	}
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return "", &OutputError{Dir: dir, Err: err}
+	}
+	return abs, nil
+}
+
+// exports is how a solve delivers its result to a directory.
+func (e *Engine) exports(o *Output) ([]client.ExportEntry, error) {
+	dir, err := makeOutput(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	attrs := map[string]string{}
+	maps.Copy(attrs, o.Attrs)
+	if !e.info.Embedded {
+		return []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: dir, Attrs: attrs}}, nil
+	}
+	places, err := Places(dir)
+	if err != nil {
+		return nil, &OutputError{Dir: o.Dir, Err: err}
+	}
+	data, err := json.Marshal(places)
+	if err != nil {
+		return nil, err
+	}
+	attrs["dir"] = dir
+	attrs["keep"] = strconv.FormatBool(o.Keep)
+	attrs[AttrPlaces] = string(data)
+	return []client.ExportEntry{{Type: ExporterName, Attrs: attrs}}, nil
+}
