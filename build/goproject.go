@@ -111,7 +111,7 @@ func planGo(ctx context.Context, o Options, t target, dir string) (*part, error)
 
 // planModCache plans the download of every module of the project that holds dir.
 func planModCache(ctx context.Context, o Options, dir string) (*part, error) {
-	env, err := gobuild.HostLoader{}.GoEnv(ctx, dir, o.environ(), []string{"GOMOD", "GOWORK", "GOPROXY", "GONOPROXY"})
+	env, err := gobuild.HostLoader{}.GoEnv(ctx, dir, o.environ(), append([]string{"GOMOD", "GOWORK"}, gomod.EnvNames...))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func planModCache(ctx context.Context, o Options, dir string) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, secrets, err := project.Graph(gomod.Env{GOPROXY: env["GOPROXY"], GONOPROXY: env["GONOPROXY"]})
+	g, secrets, err := project.Graph(gomod.NewEnv(env, o.environ()))
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ type Plan struct {
 var settingNames = [...]string{
 	"GOOS", "GOARCH", "GOARM", "GOARM64", "GO386", "GOAMD64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64", "GOWASM",
 	"GOEXPERIMENT", "GOFIPS140", "GOVERSION", "GOROOT", "GOMOD", "GOWORK", "GOMODCACHE", "GOFLAGS", "GOENV", "GO111MODULE",
-	"GOPROXY", "GONOPROXY",
+	"GOPROXY", "GONOPROXY", "GOAUTH",
 }
 
 // Make plans a build. The errors are *UsageError, UnsupportedList or *Unsupported, LoadErrors,
@@ -121,7 +121,7 @@ func planTarget(ctx context.Context, cfg Config, t target) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planFacts(cfg, flags, gomod.Env{GOPROXY: values["GOPROXY"], GONOPROXY: values["GONOPROXY"]}, facts)
+	return planFacts(cfg, flags, gomod.NewEnv(values, cfg.Env), facts)
 }
 
 // query settles the target's settings and flags.

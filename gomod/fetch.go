@@ -104,6 +104,7 @@ func zipItem(m module.Version, urls, hashes []string, proxies *goproxy.List, des
 		AnyFailure: proxies.AnyFailure(),
 		Integrity:  hashes,
 		Auth:       proxies.Auth(),
+		AuthHost:   proxies.AuthHost(),
 		Unpack:     &action.Unpack{Format: "zip", Prefix: m.String() + "/", SetMode: 0o444, ClearMode: 0o333, Links: "refuse"},
 		Dests:      []string{dest},
 	}
@@ -132,6 +133,7 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 		AnyFailure: f.proxies.AnyFailure(),
 		Integrity:  f.sums.mod[m],
 		Auth:       f.proxies.Auth(),
+		AuthHost:   f.proxies.AuthHost(),
 		Dests:      []string{cache + version + ".mod"},
 	}, nil
 }

@@ -83,7 +83,8 @@ func TestProxies(t *testing.T) {
 		{proxy: "https://proxy.example.com", urls: "https://proxy.example.com/example.com/!mod/@v/v1.0.0.zip"},
 		{proxy: "https://a.example.com/x/,https://b.example.com|direct,https://never.example.com", urls: "https://a.example.com/x/example.com/!mod/@v/v1.0.0.zip https://b.example.com/example.com/!mod/@v/v1.0.0.zip", any: []bool{false, true}},
 		{proxy: "https://user:pass@proxy.example.com:8443/p", urls: "https://proxy.example.com:8443/p/example.com/!mod/@v/v1.0.0.zip", auth: "goproxy.proxy.example.com:8443"},
-		{proxy: "https://a.example.com,https://user:pass@b.example.com", err: "GOPROXY is a list with credentials"},
+		{proxy: "https://a.example.com,https://user:pass@b.example.com", urls: "https://a.example.com/example.com/!mod/@v/v1.0.0.zip https://b.example.com/example.com/!mod/@v/v1.0.0.zip", auth: "goproxy.b.example.com b.example.com"},
+		{proxy: "https://user:pass@a.example.com,https://user2:pass@b.example.com", err: "GOPROXY has credentials for several proxies"},
 		{proxy: "http://user:pass@a.example.com", err: "refusing to pass credentials to insecure URL"},
 		{proxy: "direct", err: "example.com/Mod@v1.0.0: GOPROXY=direct asks for a download from version control"},
 		{proxy: "off", err: "example.com/Mod@v1.0.0: module lookup disabled by GOPROXY=off"},
@@ -111,11 +112,11 @@ func TestProxies(t *testing.T) {
 			continue
 		}
 		item := n.Action.(*graph.Fetch).Items[0]
-		if got := strings.Join(item.URLs, " "); got != c.urls || item.Auth != c.auth || !slices.Equal(item.AnyFailure, c.any) {
+		if got := strings.Join(item.URLs, " "); got != c.urls || strings.TrimSpace(item.Auth+" "+item.AuthHost) != c.auth || !slices.Equal(item.AnyFailure, c.any) {
 			t.Errorf("%q: got %s, secret %q", c.proxy, got, item.Auth)
 		}
-		if c.auth != "" && string(f.Secrets()[c.auth]) != "Basic dXNlcjpwYXNz" {
-			t.Errorf("%q: the secret is %q", c.proxy, f.Secrets()[c.auth])
+		if name, _, _ := strings.Cut(c.auth, " "); name != "" && string(f.Secrets()[name]) != "Basic dXNlcjpwYXNz" {
+			t.Errorf("%q: the secret is %q", c.proxy, f.Secrets()[name])
 		}
 		if _, err := graph.New([]graph.Node{n}, nil); err != nil {
 			t.Errorf("%q: %v", c.proxy, err)

@@ -168,7 +168,7 @@ func (t *textWriter) fetch(f *Fetch) {
 			t.line(3, "unverified")
 		}
 		if it.Auth != "" {
-			t.line(3, "auth", word(it.Auth))
+			t.line(3, "auth", word(it.Auth), attr("host", it.AuthHost))
 		}
 		if u := it.Unpack; u != nil {
 			t.line(3, "unpack", word(u.Format), textStrip(u.Strip), attr("prefix", u.Prefix), attrMode("set", u.SetMode),

@@ -44,7 +44,8 @@ func (p *textParser) item(l *textLine) action.Item {
 			p.args(c, 0, "")
 			it.Unverified = true
 		case "auth":
-			it.Auth = p.one(c)
+			pos, attrs := p.args(c, 1, "host=")
+			it.Auth, it.AuthHost = pos[0], attrs["host"]
 		case "dest":
 			it.Dests = append(it.Dests, p.one(c))
 		case "mode":

@@ -69,7 +69,7 @@ func (s *Store) fromProxy(ctx context.Context, env *goEnv, platform string) (*Go
 	g.Node = graph.Node{
 		ID: graph.ID{Ecosystem: "go", Kind: "fetch", Package: m.Path, Version: m.Version},
 		Action: &graph.Fetch{Fetch: action.Fetch{Items: []action.Item{{
-			Name: m.String(), URLs: urls, AnyFailure: list.AnyFailure(), Integrity: []string{sum}, Auth: list.Auth(), Dests: []string{"."},
+			Name: m.String(), URLs: urls, AnyFailure: list.AnyFailure(), Integrity: []string{sum}, Auth: list.Auth(), AuthHost: list.AuthHost(), Dests: []string{"."},
 			Unpack: &action.Unpack{Format: "zip", Prefix: m.String() + "/", SetMode: 0o444, ClearMode: 0o333, Links: "refuse", Executable: programs},
 		}}}},
 	}

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/mergefest/mergefest/internal/goproxy"
 )
 
 // Provider is where a toolchain comes from.
@@ -42,6 +44,7 @@ type Options struct {
 type goEnv struct {
 	GOVERSION, GOROOT, GOHOSTOS, GOHOSTARCH  string
 	GOPROXY, GONOPROXY, GOSUMDB, GOTOOLCHAIN string
+	GOAUTH                                   string
 }
 
 // GoCommandError is a failure of the go command.
@@ -103,7 +106,7 @@ func readEnv(ctx context.Context, o Options) (*goEnv, error) {
 	if o.Env == nil {
 		o.Env = os.Environ()
 	}
-	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOROOT", "GOHOSTOS", "GOHOSTARCH", "GOPROXY", "GONOPROXY", "GOSUMDB", "GOTOOLCHAIN")
+	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOROOT", "GOHOSTOS", "GOHOSTARCH", "GOPROXY", "GONOPROXY", "GOSUMDB", "GOTOOLCHAIN", "GOAUTH")
 	cmd.Dir = dir
 	cmd.Env = append(slices.Clip(o.Env), "PWD="+dir)
 	var stdout, stderr bytes.Buffer
@@ -118,5 +121,6 @@ func readEnv(ctx context.Context, o Options) (*goEnv, error) {
 	if err := json.Unmarshal(stdout.Bytes(), &env); err != nil {
 		return nil, fmt.Errorf("go env -json: %w", err)
 	}
+	env.GOPROXY = goproxy.WithNetrc(env.GOPROXY, env.GOAUTH, o.Env)
 	return &env, nil
 }

@@ -49,6 +49,9 @@ type Item struct {
 	// Authorization header. It is sent to the host of the URL only, never to the host of a
 	// redirect.
 	Auth string `json:"auth,omitempty"`
+	// AuthHost is the one host ("name" or "name:port", as in the URL) that the credential is for;
+	// empty means those of all URLs.
+	AuthHost string `json:"authHost,omitempty"`
 	// Unpack says how the bytes become a directory; nil keeps them as one file.
 	Unpack *Unpack `json:"unpack,omitempty"`
 	// Dests are the paths, relative to the output, of the directory (or file) to make; the same

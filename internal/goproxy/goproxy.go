@@ -33,7 +33,8 @@ func (e *Error) Error() string {
 type List struct {
 	urls   []string // without credentials and without a slash at the end
 	any    []bool   // a "|" stands behind the URL
-	auth   string   // name of the secret for the only URL
+	auth   string   // name of the secret
+	host   string   // of the one URL that it is for
 	secret []byte   // its value
 	direct bool     // "direct" was in the list
 	off    bool
@@ -89,15 +90,14 @@ func (p *List) add(s string) error {
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		p.secret = []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
-		p.auth = "goproxy." + u.Host
+		header := "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
+		if p.auth != "" && (p.host != u.Host || string(p.secret) != header) {
+			return &Error{Msg: "GOPROXY has credentials for several proxies", Hint: "give credentials for one of them"}
+		}
+		p.auth, p.host, p.secret = "goproxy."+u.Host, u.Host, []byte(header)
 		u.User = nil
 	}
 	p.urls = append(p.urls, strings.TrimRight(u.String(), "/"))
-	if p.auth != "" && len(p.urls) > 1 {
-		// A node has one credential for all its URLs, and it must not reach another host.
-		return &Error{Msg: "GOPROXY is a list with credentials", Hint: "give one proxy when it needs credentials"}
-	}
 	return nil
 }
 
@@ -117,6 +117,14 @@ func redact(s string) string {
 
 // Auth names the secret with the credential for the URLs; it is empty if they need none.
 func (p *List) Auth() string { return p.auth }
+
+// AuthHost is the host that the credential is for; empty if it is that of all URLs.
+func (p *List) AuthHost() string {
+	if len(p.urls) < 2 {
+		return ""
+	}
+	return p.host
+}
 
 // Secrets are the values of the secrets that Auth names: complete Authorization headers.
 func (p *List) Secrets() map[string][]byte {

@@ -24,6 +24,7 @@ type request struct {
 	urls []string
 	any  []bool // action.Item.AnyFailure
 	auth string // the name of the credential, or empty
+	host string // action.Item.AuthHost
 	sums []integrity.Algorithm
 }
 
@@ -46,7 +47,7 @@ func (f *Fetcher) download(ctx context.Context, req request, env Env) (*response
 	}
 	var failed []error
 	for i, u := range req.urls {
-		res, attempts, err := f.retry(ctx, req, u, value, env)
+		res, attempts, err := f.retry(ctx, req, u, req.credential(u, value), env)
 		if err == nil {
 			return res, nil
 		}
@@ -65,6 +66,16 @@ func (f *Fetcher) download(ctx context.Context, req request, env Env) (*response
 		}
 	}
 	return nil, errors.Join(failed...)
+}
+
+// credential is what a URL's server gets of the credential.
+func (r request) credential(rawURL, value string) string {
+	if r.host != "" {
+		if u, err := url.Parse(rawURL); err != nil || u.Host != r.host {
+			return ""
+		}
+	}
+	return value
 }
 
 func credential(req request, env Env) (string, error) {

@@ -102,10 +102,10 @@ func plan(doc *action.Fetch, files bool) ([]*group, error) {
 			errs = append(errs, &Error{Item: it.Name, Err: err})
 			continue
 		}
-		key := fmt.Sprint(it.Auth, "\x00", it.AnyFailure, "\x00", strings.Join(it.URLs, "\x00"))
+		key := fmt.Sprint(it.Auth, "\x00", it.AuthHost, "\x00", it.AnyFailure, "\x00", strings.Join(it.URLs, "\x00"))
 		g := byKey[key]
 		if g == nil {
-			g = &group{request: request{name: it.Name, urls: it.URLs, any: it.AnyFailure, auth: it.Auth}}
+			g = &group{request: request{name: it.Name, urls: it.URLs, any: it.AnyFailure, auth: it.Auth, host: it.AuthHost}}
 			byKey[key], groups = g, append(groups, g)
 		}
 		g.items = append(g.items, item{it, want})

@@ -67,6 +67,18 @@ func TestCredentials(t *testing.T) {
 		t.Error("the same host's redirect was not followed with the credential")
 	}
 
+	// A credential for one host of several.
+	for _, u := range []string{elsewhere.URL, srv.URL + "/end"} {
+		it := file("p@1", u, data)
+		it.Auth, it.AuthHost = "npm", strings.TrimPrefix(srv.URL, "http://")
+		if _, err := do(t, f, fetch.Env{Auth: auth}, it); err != nil {
+			t.Errorf("%s: %v", u, err)
+		}
+	}
+	if got := other.Load(); got != "" {
+		t.Errorf("the other host got %q", got)
+	}
+
 	elsewhere.Close()
 	for _, tt := range []struct{ url, auth, want string }{
 		{srv.URL + "/end", "", "wants a credential"},
