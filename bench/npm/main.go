@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,6 +40,7 @@ type config struct {
 	mergefest, buildkitd string
 	project, cache       string
 	scenarios            []string
+	contestants          *regexp.Regexp
 	rounds, coldRounds   int
 	jsonFile, dir        string
 	keep                 bool
@@ -46,13 +48,14 @@ type config struct {
 
 func parse(args []string) (*config, error) {
 	var c config
-	var list string
+	var list, only string
 	fs := flag.NewFlagSet("npm", flag.ContinueOnError)
 	fs.StringVar(&c.mergefest, "mergefest", "", "`path` of mergefest; empty leaves it out")
 	fs.StringVar(&c.buildkitd, "buildkitd", "", "`path` of a stock buildkitd, with buildctl beside it; empty leaves out what needs one")
 	fs.StringVar(&c.project, "project", "npm/testdata/corpus/cra", "`directory` with package.json and package-lock.json (version 2 or 3)")
 	fs.StringVar(&c.cache, "cache", "", "`directory` that keeps what was downloaded for the next run; empty is below -dir")
 	fs.StringVar(&list, "scenarios", strings.Join(scenarioNames(), ","), "what to measure, in order")
+	fs.StringVar(&only, "contestants", "", "measure only those whose names match this `regexp`")
 	fs.IntVar(&c.rounds, "rounds", 3, "rounds of each scenario but cold")
 	fs.IntVar(&c.coldRounds, "coldrounds", 3, "rounds of the scenario cold")
 	fs.StringVar(&c.jsonFile, "json", "", "also write all samples to this `file`")
@@ -63,6 +66,10 @@ func parse(args []string) (*config, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	var err error
+	if c.contestants, err = regexp.Compile(only); err != nil {
+		return nil, fmt.Errorf("-contestants: %w", err)
 	}
 	c.scenarios = strings.Split(list, ",")
 	for _, s := range c.scenarios {

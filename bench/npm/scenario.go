@@ -98,9 +98,12 @@ func compareAll(ctx context.Context, c *config, teams []*team, book *measure.Boo
 		}
 		var cs []measure.Contestant
 		for _, t := range teams {
-			if t.takesPart(sc) {
+			if c.contestants.MatchString(t.name) && t.takesPart(sc) {
 				cs = append(cs, contestant(sc, (i+1)*1000, t, sums))
 			}
+		}
+		if len(cs) == 0 {
+			continue
 		}
 		rounds := c.rounds
 		if sc.cold {
