@@ -20,6 +20,15 @@ type state struct {
 	extra string // a name
 }
 
+// versions are the made-up packages that the app depends on directly.
+func (s state) versions() map[string]string {
+	out := map[string]string{madeUp + "leaf": fmt.Sprintf("1.0.%d", s.leaf)}
+	if s.extra != "" {
+		out[s.extra] = "1.0.0"
+	}
+	return out
+}
+
 // app is an app in its original state.
 type app struct {
 	manifest, lock map[string]any
@@ -78,10 +87,7 @@ func (a *app) write(dir string, s state, r *registry) error {
 		top = maps.Clone(t)
 	}
 	packages[""] = top
-	versions := map[string]string{madeUp + "leaf": fmt.Sprintf("1.0.%d", s.leaf)}
-	if s.extra != "" {
-		versions[s.extra] = "1.0.0"
-	}
+	versions := s.versions()
 	for _, m := range []map[string]any{manifest, top} {
 		deps := cloneField(m, "dependencies")
 		for name, v := range versions {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 func testRegistry(t *testing.T) (r *registry, hits *int) {
@@ -137,5 +139,46 @@ func TestTreeDifferencesAreSeen(t *testing.T) {
 			t.Errorf("%s: not seen", change.name)
 		}
 		last = now
+	}
+}
+
+func TestPNPMLock(t *testing.T) {
+	var top map[string]any
+	if err := yaml.Unmarshal([]byte("lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      a:\n        specifier: ^1\n        version: 1.0.0\npackages:\n  a@1.0.0: {}\nsnapshots:\n  a@1.0.0: {}\n"), &top); err != nil {
+		t.Fatal(err)
+	}
+	lock := pnpmLock(top)
+	for range 2 { // the first state must not be left in the second one
+		for _, s := range []state{{leaf: 3, extra: madeUp + "extra1"}, {leaf: 4}} {
+			got, err := lock.in(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := yaml.Marshal(map[string]any(got))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back struct {
+				Importers map[string]struct {
+					Dependencies map[string]struct{ Specifier, Version string }
+				}
+				Packages map[string]struct {
+					Resolution struct{ Integrity string }
+				}
+				Snapshots map[string]any
+			}
+			if err := yaml.Unmarshal(data, &back); err != nil {
+				t.Fatal(err)
+			}
+			deps := back.Importers["."].Dependencies
+			if len(deps) != len(s.versions())+1 || len(back.Packages) != len(deps) || len(back.Snapshots) != len(deps) || deps["a"].Version != "1.0.0" {
+				t.Errorf("%v:\n%s", s, data)
+			}
+			for name, v := range s.versions() {
+				if deps[name].Version != v || back.Packages[name+"@"+v].Resolution.Integrity == "" {
+					t.Errorf("%v: %s@%s isn't there:\n%s", s, name, v, data)
+				}
+			}
+		}
 	}
 }

@@ -1,10 +1,10 @@
 // Npm compares ways of installing the dependencies of an npm app: npm ci, npm install on a tree that
-// is there, a Dockerfile-like build with a cache mount on a stock buildkitd, mergefest with its
+// is there, pnpm, a Dockerfile-like build with a cache mount on a stock buildkitd, mergefest with its
 // embedded engine, and mergefest on a stock buildkitd. All download from the same caching registry
-// on the loopback interface, no install scripts run, and all trees must be equal: files, modes and
-// links.
+// on the loopback interface, no install scripts run, and all trees but pnpm's, which has a layout of
+// its own, must be equal: files, modes and links.
 //
-//	go run ./bench/npm [-mergefest PATH] [-buildkitd PATH] [-project DIR]
+//	go run ./bench/npm [-mergefest PATH] [-buildkitd PATH] [-pnpm PATH] [-project DIR]
 //	    [-scenarios cold,nochange,…] [-rounds 3] [-cache DIR] [-json FILE]
 package main
 
@@ -38,6 +38,7 @@ func main() {
 
 type config struct {
 	mergefest, buildkitd string
+	pnpm                 string
 	project, cache       string
 	scenarios            []string
 	contestants          *regexp.Regexp
@@ -52,6 +53,7 @@ func parse(args []string) (*config, error) {
 	fs := flag.NewFlagSet("npm", flag.ContinueOnError)
 	fs.StringVar(&c.mergefest, "mergefest", "", "`path` of mergefest; empty leaves it out")
 	fs.StringVar(&c.buildkitd, "buildkitd", "", "`path` of a stock buildkitd, with buildctl beside it; empty leaves out what needs one")
+	fs.StringVar(&c.pnpm, "pnpm", "", "`path` of pnpm; empty leaves it out")
 	fs.StringVar(&c.project, "project", "npm/testdata/corpus/cra", "`directory` with package.json and package-lock.json (version 2 or 3)")
 	fs.StringVar(&c.cache, "cache", "", "`directory` that keeps what was downloaded for the next run; empty is below -dir")
 	fs.StringVar(&list, "scenarios", strings.Join(scenarioNames(), ","), "what to measure, in order")
@@ -77,7 +79,7 @@ func parse(args []string) (*config, error) {
 			return nil, fmt.Errorf("-scenarios: unknown scenario %q; there are %s", s, strings.Join(scenarioNames(), ", "))
 		}
 	}
-	for _, p := range []*string{&c.mergefest, &c.buildkitd, &c.project, &c.cache, &c.dir} {
+	for _, p := range []*string{&c.mergefest, &c.buildkitd, &c.pnpm, &c.project, &c.cache, &c.dir} {
 		if *p != "" {
 			abs, err := filepath.Abs(*p)
 			if err != nil {
@@ -123,13 +125,13 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := reg.fill(ctx, app.urls); err != nil {
 		return err
 	}
-	teams, closeAll, err := newTeams(ctx, c, app, reg)
-	defer func() { err = errors.Join(err, closeAll()) }()
+	made, err := newTeams(ctx, c, app, reg)
+	defer func() { err = errors.Join(err, made.close()) }()
 	if err != nil {
 		return err
 	}
-	book := measure.NewBook(fmt.Sprintf("installing %s, %d packages", filepath.Base(c.project), app.packages), notes(host)...)
-	err = compareAll(ctx, c, teams, book)
+	book := measure.NewBook(fmt.Sprintf("installing %s, %d packages", filepath.Base(c.project), app.packages), append(notes(host), made.notes...)...)
+	err = compareAll(ctx, c, made.teams, book)
 	if werr := book.WriteText(os.Stdout); err != nil || werr != nil {
 		return errors.Join(err, werr) // what was measured before a failure is worth seeing
 	}
@@ -146,12 +148,13 @@ func run(ctx context.Context, args []string) (err error) {
 // notes are what a reader must know.
 func notes(host *npmHost) []string {
 	return []string{
-		"npm " + host.npm + ", Node.js " + host.node + ". Install scripts are off for all, and all trees were equal.",
+		"npm " + host.npm + ", Node.js " + host.node + ". Install scripts are off for all, and all trees but pnpm's were equal.",
 		"The registry is a proxy on the loopback interface that has every tarball in a file already.",
 		"cold: no caches (but for \"warm cache\"), no tree, no engine state. It includes starting mergefest's engine; it doesn't include starting the stock buildkitd.",
 		"The other scenarios follow on a finished installation, with warm caches, running engines and the tree in place. What is bumped, added and removed is a made-up package of 60 files, new in each round.",
-		"npm install doesn't look at files that it has installed, so it takes no part where somebody edited the tree.",
-		"A stock engine's exporter deletes nothing in a directory, so mergefest on one takes no part where something has to go.",
+		"npm install doesn't look at files that it has installed, and neither does pnpm, so they take no part where somebody edited the tree.",
+		"A stock engine's exporter deletes nothing in a directory: where something has to go, mergefest on one removes the tree first, as part of what is measured.",
+		"pnpm links files to its store and packages to each other, so that its tree isn't the same one. Its lockfile is the imported one.",
 		"Edited: one installed file was changed and another one removed. mergefest leaves files that it didn't write alone, npm ci doesn't; so none is added.",
 		"Cache mount: one RUN npm ci with a cache mount for npm's cache, after a COPY of package.json and package-lock.json; its result is exported to a directory.",
 	}

@@ -56,12 +56,17 @@ type team struct {
 	app  *app
 	// reset drops the tree, all caches and the state of daemons.
 	reset func(context.Context) error
+	// write brings src into a state.
+	write func(state) error
+	// check looks at the tree; nil compares it with those of the others.
+	check func(state) error
 	// build installs what src wants.
 	build   func(context.Context) error
 	daemons func() []int
 	// fresh says that it always makes the whole tree anew, so that it doesn't matter which one is
-	// there; trusting that it doesn't notice edits; adding that it deletes nothing; coldOnly that it
-	// takes part in that scenario only, and notCold that it doesn't.
+	// there; trusting that it doesn't notice edits; adding that it deletes nothing, so that its tree is
+	// removed first where something has to go; coldOnly that it takes part in that scenario only, and
+	// notCold that it doesn't.
 	fresh, trusting, adding, coldOnly, notCold bool
 	// done is the state that the tree is in; leaf is 0 if there is none.
 	done state
@@ -79,7 +84,7 @@ func (t *team) install(ctx context.Context, s state) error {
 			return err
 		}
 	}
-	if err := t.app.write(t.src, s, t.reg); err != nil {
+	if err := t.write(s); err != nil {
 		return err
 	}
 	if err := t.build(ctx); err != nil {
@@ -119,7 +124,7 @@ func compareAll(ctx context.Context, c *config, teams []*team, book *measure.Boo
 }
 
 func (t *team) takesPart(sc scenario) bool {
-	return !(sc.cold && t.notCold || !sc.cold && t.coldOnly || sc.damage && t.trusting || sc.deletes && t.adding)
+	return !(sc.cold && t.notCold || !sc.cold && t.coldOnly || sc.damage && t.trusting)
 }
 
 // contestant prepares a team for one scenario. sums holds the tree of whoever came first.
@@ -145,11 +150,21 @@ func contestant(sc scenario, base int, t *team, sums map[string][]byte) measure.
 					return err
 				}
 			}
-			return t.app.write(t.src, after, t.reg)
+			return t.write(after)
 		},
-		Run: t.build,
+		Run: func(ctx context.Context) error {
+			if sc.deletes && t.adding {
+				if err := removeAll(t.tree); err != nil {
+					return err
+				}
+			}
+			return t.build(ctx)
+		},
 		Check: func(_ context.Context, round int) error {
 			t.done = after
+			if t.check != nil {
+				return t.check(after)
+			}
 			got, err := listTree(t.tree)
 			if err != nil {
 				return err

@@ -50,27 +50,26 @@ type teamMaker struct {
 	reg     *registry
 	teams   []*team
 	closers []func() error
+	notes   []string // for the reader of the results
 }
 
-// newTeams makes the contestants that the flags ask for. closeAll is never nil.
-func newTeams(ctx context.Context, c *config, a *app, reg *registry) ([]*team, func() error, error) {
+// newTeams makes the contestants that the flags ask for. Close the result, also after an error.
+func newTeams(ctx context.Context, c *config, a *app, reg *registry) (*teamMaker, error) {
 	m := &teamMaker{c: c, app: a, reg: reg}
-	closeAll := func() error {
-		var errs []error
-		for _, f := range m.closers {
-			errs = append(errs, f())
-		}
-		return errors.Join(errs...)
-	}
 	m.npm("npm ci", "ci").fresh = true
 	warm := m.npm("npm ci, warm cache", "warm")
 	warm.fresh, warm.coldOnly = true, true
 	m.keepCache(warm)
 	install := m.npm("npm install", "install", "install")
 	install.trusting, install.notCold = true, true
+	if c.pnpm != "" {
+		if err := m.pnpm(ctx); err != nil {
+			m.notes = append(m.notes, "pnpm takes no part, as it can't use the lockfile: "+err.Error())
+		}
+	}
 	if c.buildkitd != "" {
 		if err := m.mounts(ctx); err != nil {
-			return nil, closeAll, err
+			return m, err
 		}
 	}
 	if c.mergefest != "" {
@@ -79,12 +78,23 @@ func newTeams(ctx context.Context, c *config, a *app, reg *registry) ([]*team, f
 	if c.mergefest != "" && c.buildkitd != "" {
 		m.mergefestStock()
 	}
-	return m.teams, closeAll, nil
+	return m, nil
+}
+
+// close ends what the contestants have running.
+func (m *teamMaker) close() error {
+	var errs []error
+	for _, f := range m.closers {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
 }
 
 func (m *teamMaker) add(name, folder, tree string) (t *team, dir string) {
 	dir = filepath.Join(m.c.dir, folder)
-	t = &team{name: name, src: filepath.Join(dir, "src"), tree: filepath.Join(dir, tree, "node_modules"), reg: m.reg, app: m.app}
+	a := m.app
+	t = &team{name: name, src: filepath.Join(dir, "src"), tree: filepath.Join(dir, tree, "node_modules"), reg: m.reg, app: a}
+	t.write = func(s state) error { return a.write(t.src, s, t.reg) }
 	m.teams = append(m.teams, t)
 	return t, dir
 }
@@ -112,7 +122,7 @@ func (m *teamMaker) keepCache(t *team) {
 			if err := drop(ctx); err != nil {
 				return err
 			}
-			if err := t.app.write(t.src, state{leaf: 1}, t.reg); err != nil {
+			if err := t.write(state{leaf: 1}); err != nil {
 				return err
 			}
 			if err := t.build(ctx); err != nil {
