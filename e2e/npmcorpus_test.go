@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mergefest/mergefest/internal/testnpm"
 	"github.com/mergefest/mergefest/internal/testtree"
@@ -168,6 +169,7 @@ func (p project) load(t *testing.T, dir string) []string {
 		for _, how := range []string{"require", "import"} {
 			cmd := exec.CommandContext(t.Context(), "node", "-e", loader, how, name)
 			cmd.Dir = dir
+			cmd.WaitDelay = 10 * time.Second // some packages start processes that live on
 			printed, err := cmd.Output()
 			result := "ends the process"
 			if i := strings.LastIndex(string(printed), "\nresult "); i >= 0 {

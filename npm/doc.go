@@ -10,6 +10,8 @@
 //	npm/fetch/NAME@VERSION[digest]     one tarball, unpacked at each of its places, with its .bin links
 //	npm/local/FILE                     a tarball that is a file of the project
 //	npm/unpack/NAME@VERSION[digest]    such a tarball in place of a fetch
+//	npm/git/NAME@VERSION[digest]       the files of a commit; of a directory: npm/local/DIR
+//	npm/pack/NAME@VERSION[digest]      those packed as npm does, and unpacked, in place of a fetch
 //	npm/deps/NAME@VERSION[digest]      what the install scripts of a package see
 //	npm/scripts/NAME@VERSION[digest]   the package after its scripts ran
 //	npm/files/APP[DIR]                 links to workspaces and the hidden lockfile
@@ -42,7 +44,9 @@
 //
 // # Refused, with a typed Error
 //
-// Git dependencies (they have to be packed first), the linked install strategy, packages outside the app's directory, client certificates, URLs with passwords, names that
-// differ by case only, downloads without a usable integrity. The scripts of the app itself and of
+// Repositories that no engine can read, git in lockfiles of version 1, the linked install strategy,
+// packages outside the app's directory, client certificates, URLs with passwords, names that differ
+// by case only, downloads without a usable integrity. Packages from git that have to be prepared
+// with dependencies of their own are refused when they are packed. The scripts of the app itself and of
 // its workspaces don't run; Plan.Warnings names them.
 package npm

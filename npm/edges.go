@@ -144,7 +144,7 @@ func (t *tree) satisfied(e *edge) bool {
 	n := e.to
 	dir := t.fromDir(e)
 	check := func(want string) bool {
-		return t.depValid(n, want, dir) || e.hasAccept && t.depValid(n, e.accept, dir)
+		return t.depValid(e, want, dir) || e.hasAccept && t.depValid(e, e.accept, dir)
 	}
 	if n.shrinkwrap || n.inShrinkwrap() || t.bundler(n) != nil || e.overrides == nil || e.overrides.keySpec == "" {
 		if n.shrinkwrap || n.inShrinkwrap() || t.bundler(n) != nil {
@@ -173,7 +173,8 @@ func (t *tree) fromDir(e *edge) string {
 	return e.from.loc
 }
 
-func (t *tree) depValid(n *node, want, dir string) bool {
+func (t *tree) depValid(e *edge, want, dir string) bool {
+	n := e.to
 	if want == "" {
 		want = "*"
 	}
@@ -185,6 +186,9 @@ func (t *tree) depValid(n *node, want, dir string) bool {
 	case specRange, specVersion:
 		return s.value == "*" && s.kind == specRange || t.versions.satisfies(n.version(), s.value)
 	case specDirectory:
+		if t.opt.installLinks && !t.isWorkspace(n) {
+			return !n.isLink()
+		}
 		return n.isLink() && (n.link == s.value || path.IsAbs(s.value))
 	case specFile:
 		p, ok := strings.CutPrefix(n.resolved, "file:")
@@ -196,9 +200,20 @@ func (t *tree) depValid(n *node, want, dir string) bool {
 	case specRemote:
 		return n.resolved == s.value
 	case specGit:
-		return parseSpec(n.resolved, "").kind == specGit
+		g, ok := parseGit(s.value)
+		return ok && parseSpec(n.resolved, "").kind == specGit && g.satisfiedBy(t, n.resolved, n.version(), t.lockedSpec(e))
 	}
 	return false
+}
+
+// lockedSpec is what the lockfile says that the edge asked for when it was made.
+func (t *tree) lockedSpec(e *edge) string {
+	for _, key := range []string{"dependencies", "optionalDependencies", "devDependencies", "peerDependencies"} {
+		if v := str(obj(t.locked[e.from.loc], key), e.name); v != "" {
+			return v
+		}
+	}
+	return ""
 }
 
 // versionCache remembers what was parsed: a tree asks for the same few again and again.

@@ -41,9 +41,6 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
 		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
 	}
-	if s, ok := o.Config.get("install-links"); ok && s.value == "true" {
-		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-links is not supported: it packs directories", Advice: "unset it, so that directories are linked"}
-	}
 	omit, err := o.omits()
 	if err != nil {
 		return nil, err
@@ -121,7 +118,7 @@ func (a *app) read() error {
 		return err
 	}
 	legacy := a.opt.Config.is("legacy-peer-deps")
-	if a.tree, err = buildTree(a.lock, a.manifests, workspaces, treeOptions{legacyPeerDeps: legacy}); err != nil {
+	if a.tree, err = buildTree(a.lock, a.manifests, workspaces, treeOptions{legacyPeerDeps: legacy, installLinks: a.opt.Config.is("install-links")}); err != nil {
 		return err
 	}
 	a.tree.root.overrides, err = parseOverrides(pkg)

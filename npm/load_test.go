@@ -132,6 +132,8 @@ func describe(p *Plan) string {
 		switch a := n.Action.(type) {
 		case *graph.Fetch:
 			describeFetch(&b, a.Fetch)
+		case *graph.Git:
+			fmt.Fprintf(&b, "git %s %s submodules=%v\n", a.URL, a.Commit, a.Submodules)
 		case *graph.Local:
 			if n.ID.Kind == "local" { // a package's own file
 				fmt.Fprintf(&b, "local %s from %s\n", a.Files[0].Path, a.Files[0].Source)

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"path"
 	"sort"
 	"strings"
@@ -60,7 +59,7 @@ func (a *app) plan() (*Plan, error) {
 		return nil, err
 	}
 	fetches, more := a.fetches(src, carriers, wanted)
-	errs = append(errs, more...)
+	errs = append(append(errs, more...), a.noPacker(fetches)...)
 	set, more := a.setFiles(loose)
 	errs = append(errs, more...)
 	if errs != nil {
@@ -101,7 +100,7 @@ func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wante
 		wanted: wanted, done: map[*node]*graph.ID{}, made: map[graph.ID]bool{},
 	}
 	for _, f := range fetches {
-		nodes, err := f.nodes()
+		nodes, err := a.nodesOf(f)
 		if err != nil {
 			return err
 		}
@@ -164,75 +163,6 @@ func (a *app) noRuntime(wanted map[*node][]*node) (errs Errors) {
 	return errs
 }
 
-// carriers finds what each tarball brings: itself, what it bundles, and the links to their
-// commands. loose are the links to commands of linked packages, which no tarball brings.
-func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
-	t := a.tree
-	var errs Errors
-	out := map[*node]*carried{}
-	for _, n := range t.ordered() {
-		if n.parent == nil || n.isLink() || t.carrier(n) != n {
-			continue
-		}
-		if outside(n.loc) {
-			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc,
-				Msg:    "it belongs outside the app's directory",
-				Advice: "make the linked package a workspace, or build it as an app of its own"}, "packages", n.loc))
-			continue
-		}
-		out[n] = &carried{node: n}
-		if n.resolved == "" || parseSpec(n.resolved, "").kind == specFile {
-			// Without a URL npm looks the package up, and in a file it sees the manifest: then it
-			// unpacks all of its commands executable, whether or not a link leads to them.
-			for _, file := range normalizeBin(n.pkg) {
-				out[n].exec = append(out[n].exec, file.(string))
-			}
-		}
-	}
-	var loose []action.File
-	bins := t.binLinks()
-	if s, ok := a.opt.Config.get("bin-links"); ok && s.value == "false" {
-		bins = nil
-	}
-	for _, b := range bins {
-		if b.node.isLink() {
-			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
-				loose = append(loose, action.File{Path: b.path, Link: b.target})
-			}
-			continue
-		}
-		c := out[t.carrier(b.node)]
-		if c == nil {
-			continue
-		}
-		c.exec = append(c.exec, strings.TrimPrefix(b.file, c.node.loc+"/"))
-		c.files = append(c.files, action.File{Path: b.path, Link: b.target, If: b.file})
-	}
-	return out, loose, errs
-}
-
-// carrier is the package whose tarball n comes in. A bundled package that has an integrity of its
-// own was missing from the bundle when the lockfile was made, and is fetched.
-func (t *tree) carrier(n *node) *node {
-	b := t.bundler(n)
-	if b == nil || b.parent == nil || n.integrity != "" {
-		return n
-	}
-	return b
-}
-
-func outside(loc string) bool { return loc == ".." || strings.HasPrefix(loc, "../") }
-
-// exists reports whether the app has that file, itself and not by a link that leads nowhere.
-func (a *app) exists(name string) bool {
-	p := path.Join(a.dir, name)
-	if !fs.ValidPath(p) {
-		return false
-	}
-	_, err := fs.Stat(a.fsys, p)
-	return err == nil
-}
-
 // fetches groups the places of each tarball, shallow ones first, then by name.
 func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node) ([]*tarball, Errors) {
 	var errs Errors
@@ -244,18 +174,28 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 			continue
 		}
 		s, err := src.find(n)
-		if err == nil && s.file != "" {
+		switch {
+		case err != nil:
+		case s.file != "":
 			s.file, err = a.projectFile(n, s.file)
+		case s.dir != "":
+			s.dir, err = a.projectDir(n, s.dir)
+		}
+		if err == nil {
+			err = a.allowed(n, s)
 		}
 		if err != nil {
-			errs = append(errs, a.lock.doc.errorIn(err, "packages", n.loc))
+			if err.File == "" {
+				err = a.lock.doc.errorIn(err, "packages", n.loc)
+			}
+			errs = append(errs, err)
 			if err.Reason == NoRegistry || err.Reason == BadConfig {
 				return nil, errs // the same holds for all others
 			}
 			continue
 		}
 		f := &tarball{name: n.packageName(), version: n.version(), src: s}
-		key := fmt.Sprintf("%q", []any{f.name, f.version, s.urls, s.file, s.integrity, s.auth})
+		key := fmt.Sprintf("%q", []any{f.name, f.version, s.key()})
 		if wanted[n] != nil {
 			f.scripted = true
 			key += n.loc
@@ -282,11 +222,14 @@ func (f *tarball) depth() int {
 	return d
 }
 
-// nodes makes the node that unpacks the tarball, which comes last, and what it needs. Its ID has a
+// nodesOf makes the node that unpacks the tarball, which comes last, and what it needs. Its ID has a
 // digest of the action: nodes of several apps that do the same are the same.
-func (f *tarball) nodes() ([]graph.Node, error) {
-	if f.src.file != "" {
+func (a *app) nodesOf(f *tarball) ([]graph.Node, error) {
+	switch {
+	case f.src.file != "":
 		return f.unpackFile()
+	case f.src.packs():
+		return a.pack(f)
 	}
 	act := f.fetch()
 	variant, err := digest(act)

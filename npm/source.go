@@ -8,12 +8,17 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/mergefest/mergefest/graph"
 )
 
-// source is a download, or a file of the project.
+// source is a download, a file or directory of the project, or a commit.
 type source struct {
 	urls       []string
-	file       string // relative to the app; "" for a download
+	file       string // a tarball, relative to the app
+	dir        string // a directory to be packed, relative to the app
+	git        *graph.Git
+	gitPath    string // of the package in the repository
 	integrity  []string
 	unverified bool
 	auth       string // the name of the secret; "" without one
@@ -24,12 +29,13 @@ type sources struct {
 	cfg             *Config
 	fallback        string // the registry that the lockfile's URLs show, where none is configured
 	allowUnverified bool
+	old             bool              // the lockfile has version 1
 	secrets         map[string]string // what each secret's name stands for
 }
 
 // newSources looks at the whole lockfile: its URLs say which registry it was made with.
 func newSources(cfg *Config, l *lockfile, allowUnverified bool) *sources {
-	s := &sources{cfg: cfg, allowUnverified: allowUnverified, secrets: map[string]string{}}
+	s := &sources{cfg: cfg, allowUnverified: allowUnverified, old: l.old, secrets: map[string]string{}}
 	count := map[string]int{}
 	for _, loc := range sortedKeys(l.entries) {
 		e := l.entries[loc]
@@ -80,12 +86,14 @@ func (s *sources) find(n *node) (source, *Error) {
 	case k.kind == specFile:
 		out.file = k.value
 		return out, s.integrity(n, &out)
+	case k.kind == specDirectory:
+		out.dir, out.unverified = k.value, true // the project's own
+		return out, nil
 	case k.kind == specGit:
-		return out, &Error{Reason: GitDependency, Package: n.id(), Msg: "comes from git: " + redact(n.resolved),
-			Advice: "depend on a tarball of that commit (most hosts serve one), or publish the package to a registry"}
+		return out, s.gitSource(n, &out)
 	default:
-		return out, &Error{Reason: LocalPackage, Package: n.id(), Msg: "comes from " + n.resolved + ", which would have to be packed first",
-			Advice: "link the directory (install-links=false), or serve the tarball by http"}
+		return out, &Error{Reason: Malformed, Package: n.id(), Msg: "comes from " + redact(n.resolved) + ", which is no place that is known",
+			Advice: "remove its entry and run npm install"}
 	}
 	if err := s.credentials(n, &out); err != nil {
 		return out, err

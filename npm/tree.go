@@ -107,11 +107,13 @@ type tree struct {
 	// workspaces maps a workspace's name to its directory.
 	workspaces map[string]string
 	versions   *versionCache
-	bundling   bool // some package bundles others
+	locked     map[string]object // the lockfile's entries
+	bundling   bool              // some package bundles others
 }
 
 type treeOptions struct {
 	legacyPeerDeps bool
+	installLinks   bool // directories are packed and installed, not linked
 }
 
 // ordered lists the nodes in the order of their locations, the root first.
@@ -126,7 +128,7 @@ func (t *tree) ordered() []*node {
 // buildTree makes the tree of a lockfile. manifests holds the package.json of the root ("") and of
 // every link target that has one on disk: npm believes those more than the lockfile.
 func buildTree(l *lockfile, manifests map[string]*document, workspaces map[string]string, opt treeOptions) (*tree, error) {
-	t := &tree{nodes: map[string]*node{}, opt: opt, workspaces: workspaces, versions: newVersionCache()}
+	t := &tree{nodes: map[string]*node{}, opt: opt, workspaces: workspaces, versions: newVersionCache(), locked: l.entries}
 	root := object{}
 	if doc := manifests[""]; doc != nil {
 		root = doc.top

@@ -1,0 +1,80 @@
+package npm
+
+// What each tarball brings, and to where.
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/mergefest/mergefest/graph/action"
+)
+
+// carriers finds what each tarball brings: itself, what it bundles, and the links to their
+// commands. loose are the links to commands of linked packages, which no tarball brings.
+func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
+	t := a.tree
+	var errs Errors
+	out := map[*node]*carried{}
+	for _, n := range t.ordered() {
+		if n.parent == nil || n.isLink() || t.carrier(n) != n {
+			continue
+		}
+		if outside(n.loc) {
+			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc,
+				Msg:    "it belongs outside the app's directory",
+				Advice: "make the linked package a workspace, or build it as an app of its own"}, "packages", n.loc))
+			continue
+		}
+		out[n] = &carried{node: n}
+		if k := parseSpec(n.resolved, "").kind; n.resolved == "" || k == specFile || k == specDirectory || k == specGit {
+			// Without a URL npm looks the package up, and in files it sees the manifest: then it
+			// unpacks all of its commands executable, whether or not a link leads to them.
+			for _, file := range normalizeBin(n.pkg) {
+				out[n].exec = append(out[n].exec, file.(string))
+			}
+		}
+	}
+	var loose []action.File
+	bins := t.binLinks()
+	if s, ok := a.opt.Config.get("bin-links"); ok && s.value == "false" {
+		bins = nil
+	}
+	for _, b := range bins {
+		if b.node.isLink() {
+			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
+				loose = append(loose, action.File{Path: b.path, Link: b.target})
+			}
+			continue
+		}
+		c := out[t.carrier(b.node)]
+		if c == nil {
+			continue
+		}
+		c.exec = append(c.exec, strings.TrimPrefix(b.file, c.node.loc+"/"))
+		c.files = append(c.files, action.File{Path: b.path, Link: b.target, If: b.file})
+	}
+	return out, loose, errs
+}
+
+// carrier is the package whose tarball n comes in. A bundled package that has an integrity of its
+// own was missing from the bundle when the lockfile was made, and is fetched.
+func (t *tree) carrier(n *node) *node {
+	b := t.bundler(n)
+	if b == nil || b.parent == nil || n.integrity != "" {
+		return n
+	}
+	return b
+}
+
+func outside(loc string) bool { return loc == ".." || strings.HasPrefix(loc, "../") }
+
+// exists reports whether the app has that file, itself and not by a link that leads nowhere.
+func (a *app) exists(name string) bool {
+	p := path.Join(a.dir, name)
+	if !fs.ValidPath(p) {
+		return false
+	}
+	_, err := fs.Stat(a.fsys, p)
+	return err == nil
+}
