@@ -20,6 +20,9 @@ func (c *compiler) asmArgs() []string {
 	if p.s.shared(&p.flags) {
 		args = append(args, "-shared")
 	}
+	if c.q.Standard && p.atLeast("go1.27") { // since then assembly needs it as Go does
+		args = append(args, "-std")
+	}
 	args = append(args, p.as.forPackage(c.q.Package, c.q.named)...)
 	for _, d := range asmDefines(p.s.GOARCH, p.s.ArchValue) {
 		args = append(args, "-D", d)

@@ -2,6 +2,7 @@
 package gobuild
 
 import (
+	"go/version"
 	"runtime"
 	"slices"
 	"strings"
@@ -214,6 +215,15 @@ func defaultArchValue(goarch string) string {
 	}
 	return ""
 }
+
+// oldest is the first version of Go whose tools take the flags that are used here.
+const oldest = "go1.22"
+
+// atLeast compares versions of Go by their language version; first is one, "go1.23".
+func atLeast(goVersion, first string) bool { return version.Compare(lang(goVersion), first) >= 0 }
+
+// atLeast tells whether the toolchain is of the version first or later.
+func (p *planner) atLeast(first string) bool { return atLeast(p.tc.Version, first) }
 
 // lang is the -lang of a module: "go1.21" for go lines "1.21" and "1.21.3".
 func lang(goVersion string) string {

@@ -22,5 +22,6 @@
 //
 // What is not supported is refused with *Unsupported, which names the package, the file, the
 // feature and what to do: cgo, SWIG, Fortran, Objective-C, -race, -msan, -asan, overlays,
-// build modes other than exe and pie, external linking, GOPATH mode and compilers other than gc.
+// build modes other than exe and pie, external linking, GOPATH mode, compilers other than gc, and
+// Go before 1.22.
 package gobuild

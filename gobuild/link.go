@@ -103,13 +103,21 @@ func (p *planner) link(q *pkg) (graph.ID, string, error) {
 	args = append(args, own.see(q, "a"))
 	r.action.Tasks = []action.Task{{Name: q.ImportPath, Commands: []action.Command{
 		{Args: []string{"@mkdir", action.OutDir + "/bin"}},
-		// The linker would record a GOROOT.
-		{Args: args, Dir: workDir, Env: p.env("")},
+		{Args: args, Dir: workDir, Env: p.linkEnv()},
 	}}}
 	r.action.Outputs = []action.Output{{Path: out}}
 	id := graph.ID{Ecosystem: "go", Kind: "link", Package: q.ImportPath, Version: moduleVersion(q), Variant: p.variant(q.profile)}
 	p.add(r.node(id))
 	return id, out, nil
+}
+
+// linkEnv keeps the linker from recording a GOROOT.
+func (p *planner) linkEnv() []string {
+	env := p.env("")
+	if !p.atLeast("go1.23") {
+		env = append(env, "GOROOT_FINAL=$GOROOT") // literally; later linkers take the empty GOROOT for it
+	}
+	return env
 }
 
 // linked lists the packages of a program: what it imports, and what every program has.

@@ -2,7 +2,6 @@
 package gobuild
 
 import (
-	"go/version"
 	"os"
 	"path"
 	"path/filepath"
@@ -81,7 +80,7 @@ func (p *planner) addProfile(f *profile) *profile {
 	r.mount(graph.Input{From: src, Path: "profile", Target: "/in/profile"})
 	out := path.Join(action.OutDir, f.out())
 	commands := []action.Command{{Args: []string{"@mkdir", path.Dir(out)}}}
-	if version.Compare(p.tc.Version, "go1.23") >= 0 {
+	if p.atLeast("go1.23") {
 		commands = append(commands, action.Command{Args: []string{r.tool("preprofile"), "-o", out, "-i", "/in/profile"}, Env: p.env(goroot)})
 	} else { // the compiler of older versions reads the profile itself
 		commands = append(commands, action.Command{Args: []string{"@copy", "/in/profile", out}})

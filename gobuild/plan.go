@@ -141,6 +141,10 @@ func query(ctx context.Context, cfg Config, t target) (q Query, flags Flags, val
 	if err := flags.check(); err != nil {
 		return q, flags, nil, err
 	}
+	if v := values["GOVERSION"]; v != "" && !atLeast(v, oldest) {
+		return q, flags, nil, &Unsupported{Feature: "Go " + strings.TrimPrefix(v, "go"),
+			Hint: "the compilers of " + oldest + " and later are driven as their go commands do; install a newer one or let GOTOOLCHAIN name one"}
+	}
 	if values["GO111MODULE"] == "off" {
 		return q, flags, nil, &Unsupported{Feature: "GO111MODULE=off (GOPATH mode)", Hint: "use a module: go mod init"}
 	}
