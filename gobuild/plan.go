@@ -257,9 +257,9 @@ func (p *planner) openModule(env gomod.Env) error {
 	switch {
 	case p.s.GOWORK != "" && p.s.GOWORK != "off":
 		p.root = filepath.Dir(p.s.GOWORK)
-		files = append(files, p.s.GOWORK+".sum")
-		for _, dir := range p.mainModuleDirs() {
-			files = append(files, filepath.Join(dir, "go.sum"))
+		var err error
+		if files, err = p.workspaceSums(); err != nil {
+			return err
 		}
 	case p.s.ModFile != "":
 		mod := p.s.ModFile
@@ -281,10 +281,7 @@ func (p *planner) openModule(env gomod.Env) error {
 		if err != nil {
 			return err
 		}
-		name := file
-		if rel, err := filepath.Rel(p.cfg.Dir, file); err == nil {
-			name = rel
-		}
+		name := p.userFile(file)
 		sums, err := gomod.ParseSum(name, data)
 		if err != nil {
 			return err
@@ -298,15 +295,25 @@ func (p *planner) openModule(env gomod.Env) error {
 	return nil
 }
 
-// mainModuleDirs are the modules of a workspace, in order.
-func (p *planner) mainModuleDirs() []string {
-	dirs := map[string]bool{}
-	for _, q := range p.facts.Packages {
-		if q.Module != nil && q.Module.Main {
-			dirs[q.Module.Dir] = true
-		}
+// workspaceSums are the files with the hashes of a workspace's modules: a version that one module
+// asks for can be used by all.
+func (p *planner) workspaceSums() ([]string, error) {
+	data, err := os.ReadFile(p.s.GOWORK)
+	if err != nil {
+		return nil, err
 	}
-	return slices.Sorted(maps.Keys(dirs))
+	dirs, err := gomod.WorkspaceDirs(p.userFile(p.s.GOWORK), data)
+	if err != nil {
+		return nil, err
+	}
+	files := []string{p.s.GOWORK + ".sum"}
+	for _, dir := range dirs {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(p.root, filepath.FromSlash(dir))
+		}
+		files = append(files, filepath.Join(dir, "go.sum"))
+	}
+	return files, nil
 }
 
 // merge joins the plans of several targets, which share fetches.

@@ -120,13 +120,17 @@ func language(file string) string {
 	return ""
 }
 
-// userPath is a file as the user knows it: relative to where the command runs if it is below.
+// userPath is a package's file as the user knows it.
 func (p *planner) userPath(q *Package, file string) string {
-	abs := filepath.Join(q.Dir, file)
-	if rel, err := filepath.Rel(p.cfg.Dir, abs); err == nil && len(rel) < len(abs) {
+	return p.userFile(filepath.Join(q.Dir, file))
+}
+
+// userFile is a file as the user knows it: relative to where the command runs if that is shorter.
+func (p *planner) userFile(file string) string {
+	if rel, err := filepath.Rel(p.cfg.Dir, file); err == nil && len(rel) < len(file) {
 		return rel
 	}
-	return abs
+	return file
 }
 
 // sortedKeys lists the keys of a map in order.

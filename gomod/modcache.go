@@ -99,7 +99,7 @@ func workspace(fsys fs.FS) (dirs []string, replaced []*modfile.Replace, err erro
 		return nil, nil, fileErrors("go.work", err)
 	}
 	for _, u := range w.Use {
-		dir := path.Clean(strings.ReplaceAll(u.Path, `\`, "/"))
+		dir := useDir(u)
 		if !fs.ValidPath(dir) {
 			return nil, nil, Errors{{File: "go.work", Line: u.Syntax.Start.Line, Msg: "the module " + u.Path + " is outside the project",
 				Hint: "build from a directory that holds all modules of the workspace"}}
@@ -108,6 +108,24 @@ func workspace(fsys fs.FS) (dirs []string, replaced []*modfile.Replace, err erro
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs), w.Replace, nil
+}
+
+// useDir is the directory of a module of a workspace: relative to go.work, or absolute.
+func useDir(u *modfile.Use) string { return path.Clean(strings.ReplaceAll(u.Path, `\`, "/")) }
+
+// WorkspaceDirs gives the directories of the modules that a go.work uses, sorted: relative to the
+// file's, or absolute. The faults of the file are Errors.
+func WorkspaceDirs(file string, data []byte) ([]string, error) {
+	w, err := modfile.ParseWork(file, data, nil)
+	if err != nil {
+		return nil, fileErrors(file, err)
+	}
+	var dirs []string
+	for _, u := range w.Use {
+		dirs = append(dirs, useDir(u))
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), nil
 }
 
 // fileErrors gives the faults that package modfile reports their places.
