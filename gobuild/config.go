@@ -137,28 +137,36 @@ func parsePlatform(s string) (target, error) {
 	if len(parts) == 2 {
 		return t, nil
 	}
-	v := strings.TrimPrefix(parts[2], "v")
 	name := archVar(t.goarch)
-	switch {
-	case t.goarch == "amd64" && slices.Contains([]string{"1", "2", "3", "4"}, v):
-		v = "v" + v
-	case t.goarch == "arm" && slices.Contains([]string{"5", "6", "7"}, v):
-	case t.goarch == "arm64":
-		if v == "8" {
-			return t, nil
-		}
-		v = "v" + v
-		if !strings.Contains(v, ".") {
-			v += ".0"
-		}
-	default:
-		v = parts[2]
-	}
 	if name == "" {
 		return target{}, usagef("platform %q: %s has no variants", s, t.goarch)
 	}
+	v, known := variant(t.goarch, parts[2])
+	if len(known) > 0 && !slices.Contains(known, v) {
+		return target{}, usagef("platform %q: the variants of %s are %s", s, t.goarch, strings.Join(known, ", "))
+	}
 	t.env = []string{name + "=" + v}
 	return t, nil
+}
+
+// variant is the value of an architecture's variable that a platform's variant means, and those
+// that there are as far as the go command doesn't check it.
+func variant(goarch, name string) (value string, known []string) {
+	bare := strings.TrimPrefix(name, "v")
+	switch goarch {
+	case "amd64":
+		return "v" + bare, []string{"v1", "v2", "v3", "v4"}
+	case "arm":
+		return bare, []string{"5", "6", "7"}
+	case "386":
+		return name, []string{"sse2", "softfloat"}
+	case "arm64":
+		if !strings.Contains(bare, ".") {
+			bare += ".0"
+		}
+		return "v" + bare, nil
+	}
+	return name, nil
 }
 
 // archVar is the variable that refines an architecture, as cmd/go's GetArchEnv has it.
@@ -186,12 +194,12 @@ func archVar(goarch string) string {
 	return ""
 }
 
-// platform is how a target is called in results: "linux/arm64", and "linux/arm64+v9.0" for a
+// platform is how a target is called in results: "linux/arm64", and "linux/arm64/v9.0-lse" for a
 // value of the architecture's variable other than the default.
 func (s *Settings) platform() string {
 	p := s.GOOS + "/" + s.GOARCH
 	if s.ArchValue != "" && s.ArchValue != defaultArchValue(s.GOARCH) {
-		p += "/" + s.ArchValue
+		p += "/" + strings.ReplaceAll(s.ArchValue, ",", "-") // platforms have no commas
 	}
 	return p
 }

@@ -4,6 +4,7 @@ package gobuild
 import (
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -132,9 +133,19 @@ func (f *Flags) mergeGOFLAGS(goflags string) error {
 		return usagef("GOFLAGS: %v", err)
 	}
 	env := Flags{}
+	var bad UnsupportedList
 	for _, field := range fields {
 		name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(field, "-"), "-"), "=")
-		on := !ok || value == "true" || value == "1"
+		on, err := strconv.ParseBool(value)
+		if !ok {
+			value, on, err = "true", true, nil
+		}
+		if err == nil { // "1" and "T" are accepted too
+			value = strconv.FormatBool(on)
+		}
+		if ignored(name, value, on) {
+			bad = append(bad, &Unsupported{Feature: field + " in GOFLAGS", Hint: "take it out: go env GOFLAGS shows the flags"})
+		}
 		switch name {
 		case "tags":
 			env.Tags = splitTags(value)
@@ -155,9 +166,7 @@ func (f *Flags) mergeGOFLAGS(goflags string) error {
 		case "overlay":
 			env.Overlay = value
 		case "buildvcs":
-			if env.BuildVCS = value; !ok || value == "1" {
-				env.BuildVCS = "true"
-			}
+			env.BuildVCS = value
 		case "race":
 			env.Race = on
 		case "msan":
@@ -165,13 +174,25 @@ func (f *Flags) mergeGOFLAGS(goflags string) error {
 		case "asan":
 			env.ASan = on
 		case "trimpath":
-			if env.Trimpath = "true"; !on {
-				env.Trimpath = "false"
-			}
+			env.Trimpath = value
 		}
 	}
 	f.under(env)
-	return nil
+	return bad.err()
+}
+
+// ignored tells the flags that would change the result of the go command, and for which there is
+// no field of Flags.
+func ignored(name, value string, on bool) bool {
+	switch name {
+	case "cover", "linkshared":
+		return on
+	case "covermode", "coverpkg", "toolexec":
+		return value != ""
+	case "compiler":
+		return value != "gc"
+	}
+	return false
 }
 
 // under fills what f leaves open from env.

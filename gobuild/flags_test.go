@@ -68,20 +68,45 @@ func TestGOFLAGS(t *testing.T) {
 	}
 }
 
+func TestGOFLAGSThatChangeTheResult(t *testing.T) {
+	for flag, want := range map[string]bool{
+		"-cover": true, "-cover=T": true, "-cover=false": false, "-covermode=atomic": true, "-coverpkg=./...": true,
+		"-toolexec=time": true, "-linkshared": true, "-compiler=gccgo": true, "-compiler=gc": false,
+		"-v": false, "-a": false, "-p=4": false, "-modcacherw": false, "-installsuffix=x": false,
+	} {
+		f := Flags{}
+		err := f.mergeGOFLAGS("-tags=a " + flag)
+		var refused *Unsupported
+		if got := errors.As(err, &refused); got != want || !want && err != nil {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	for flag, want := range map[string]Flags{
+		"-race=T": {Race: true}, "--race=1": {Race: true}, "-race=0": {}, "-buildvcs": {BuildVCS: "true"}, "-buildvcs=0": {BuildVCS: "false"},
+		"-buildvcs=auto": {BuildVCS: "auto"}, "-buildvcs=maybe": {BuildVCS: "maybe"}, "-trimpath=t": {Trimpath: "true"}, "-trimpath=0": {Trimpath: "false"},
+	} {
+		f := Flags{}
+		if err := f.mergeGOFLAGS(flag); err != nil || f.Race != want.Race || f.BuildVCS != want.BuildVCS || f.Trimpath != want.Trimpath {
+			t.Errorf("%s: got %+v, %v", flag, f, err)
+		}
+	}
+}
+
 func TestPlatforms(t *testing.T) {
 	for in, want := range map[string]target{
 		"linux/amd64":    {goos: "linux", goarch: "amd64"},
 		"linux/amd64/v3": {"linux", "amd64", []string{"GOAMD64=v3"}},
 		"linux/arm/v7":   {"linux", "arm", []string{"GOARM=7"}},
-		"linux/arm64/v8": {goos: "linux", goarch: "arm64"},
+		"linux/arm64/v8": {"linux", "arm64", []string{"GOARM64=v8.0"}},
 		"linux/arm64/v9": {"linux", "arm64", []string{"GOARM64=v9.0"}},
+		"linux/386/sse2": {"linux", "386", []string{"GO386=sse2"}},
 	} {
 		got, err := parsePlatform(in)
 		if err != nil || got.goos != want.goos || got.goarch != want.goarch || !slices.Equal(got.env, want.env) {
 			t.Errorf("%s: got %+v, %v", in, got, err)
 		}
 	}
-	for _, bad := range []string{"", "linux", "linux/", "a/b/c/d", "linux/s390x/v1"} {
+	for _, bad := range []string{"", "linux", "linux/", "a/b/c/d", "linux/s390x/v1", "linux/amd64/v9", "linux/arm/v9", "linux/386/x"} {
 		if _, err := parsePlatform(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

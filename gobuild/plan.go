@@ -74,7 +74,18 @@ func Make(ctx context.Context, cfg Config) (*Plan, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return merge(parts)
+	return merge(distinct(parts))
+}
+
+// distinct leaves one plan of each platform, which can have several names: "linux/arm" is
+// "linux/arm/v7".
+func distinct(parts []*planner) []*planner {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(parts, func(p *planner) bool {
+		have := seen[p.s.platform()]
+		seen[p.s.platform()] = true
+		return have
+	})
 }
 
 func (cfg *Config) targets() ([]target, error) {
