@@ -131,5 +131,5 @@ func planModCache(ctx context.Context, o Options, dir string) (*part, error) {
 	for i := range roots {
 		roots[i].Dest = "." // the output directory is the cache
 	}
-	return &part{nodes: g.Nodes(), roots: roots, secrets: secrets}, nil
+	return &part{nodes: g.Nodes(), roots: roots, secrets: secrets, locals: map[string]string{gomod.ModCacheRoot: env["GOMODCACHE"]}}, nil
 }

@@ -303,6 +303,7 @@ func (p *planner) openModule(env gomod.Env) error {
 		p.sums.Add(sums)
 	}
 	p.fetch = gomod.NewFetcher(env, p.sums)
+	p.locals[gomod.ModCacheRoot] = p.s.GOMODCACHE
 	return nil
 }
 

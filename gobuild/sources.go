@@ -79,11 +79,14 @@ func effective(m *Module) module.Version {
 
 func (p *planner) fetchedSources(u *unit, r *run) ([]source, error) {
 	m := effective(u.pkgs[0].Module)
-	n, err := p.fetch.Module(m)
+	nodes, err := p.fetch.Module(m)
 	if err != nil {
 		return nil, err
 	}
-	id := p.add(n)
+	var id graph.ID
+	for _, n := range nodes {
+		id = p.add(n)
+	}
 	dir, err := gomod.Dir(m)
 	if err != nil {
 		return nil, err

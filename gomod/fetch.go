@@ -2,6 +2,7 @@
 package gomod
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -56,37 +57,56 @@ func FetchID(m module.Version) graph.ID {
 	return graph.ID{Ecosystem: "go", Kind: "fetch", Package: m.Path, Version: m.Version}
 }
 
-// Module gives the node of one module version. The errors are *Error for a missing line of
-// go.sum, *ProxyError, and those of malformed paths.
-func (f *Fetcher) Module(m module.Version) (graph.Node, error) {
+// Module gives the nodes of one module version; the last one, FetchID, makes its files. The errors
+// are *Error for a missing line of go.sum, *ProxyError, and those of malformed paths.
+func (f *Fetcher) Module(m module.Version) ([]graph.Node, error) {
 	zip := f.sums.Zip(m)
 	if zip == "" {
-		return graph.Node{}, f.missing(m, "")
+		return nil, f.missing(m, "")
 	}
-	mod, err := f.modItem(m)
+	urls, why, err := f.prefixes(m)
 	if err != nil {
-		return graph.Node{}, err
+		return nil, err
 	}
-	urls, err := f.proxies.For(m, f.env.GONOPROXY)
+	mod, err := f.modItem(m, urls)
 	if err != nil {
-		return graph.Node{}, err
+		return nil, err
 	}
 	dir, err := Dir(m)
 	if err != nil {
-		return graph.Node{}, err
+		return nil, err
 	}
 	version, err := module.EscapeVersion(m.Version)
 	if err != nil {
-		return graph.Node{}, err
+		return nil, err
 	}
 	cache, err := downloads(m.Path)
 	if err != nil {
-		return graph.Node{}, err
+		return nil, err
 	}
-	return graph.Node{ID: FetchID(m), Action: &graph.Fetch{Fetch: action.Fetch{
+	return f.nodes(FetchID(m), action.Fetch{
 		Items: []action.Item{zipItem(m, suffixed(urls, version+".zip"), f.sums.zip[m], f.proxies, dir), mod},
 		Files: []action.File{infoFile(cache, version, m), {Path: cache + version + ".ziphash", Text: zip}},
-	}}}, nil
+	}, cache, why)
+}
+
+// prefixes are the URLs below which m's files are. Where no proxy serves it (why says so) and there is
+// a host's module cache, that is the one below which a container sees its files.
+func (f *Fetcher) prefixes(m module.Version) (urls []string, why, err error) {
+	urls, err = f.proxies.For(m, f.env.GONOPROXY)
+	var refused *ProxyError
+	if f.env.ModCache != nil && errors.As(err, &refused) {
+		return []string{hostPrefix}, err, nil
+	}
+	return urls, nil, err
+}
+
+// nodes carry out a download, or take the files from the host if there is a reason to.
+func (f *Fetcher) nodes(id graph.ID, act action.Fetch, cache string, why error) ([]graph.Node, error) {
+	if why != nil {
+		return f.fromHost(id, act, cache, why)
+	}
+	return []graph.Node{{ID: id, Action: &graph.Fetch{Fetch: act}}}, nil
 }
 
 // infoFile is what "go list -m" reads of a version. A proxy's has the time of the commit besides,
@@ -111,13 +131,9 @@ func zipItem(m module.Version, urls, hashes []string, proxies *goproxy.List, des
 }
 
 // modItem is the download of a version's go.mod.
-func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
+func (f *Fetcher) modItem(m module.Version, urls []string) (action.Item, error) {
 	if f.sums.Mod(m) == "" {
 		return action.Item{}, f.missing(m, "/go.mod")
-	}
-	urls, err := f.proxies.For(m, f.env.GONOPROXY)
-	if err != nil {
-		return action.Item{}, err
 	}
 	version, err := module.EscapeVersion(m.Version)
 	if err != nil {
@@ -138,22 +154,26 @@ func (f *Fetcher) modItem(m module.Version) (action.Item, error) {
 	}, nil
 }
 
-// modFiles is the node of the go.mod files of one module, versions in order.
-func (f *Fetcher) modFiles(versions []module.Version) (graph.Node, error) {
+// modFiles gives the nodes of the go.mod files of one module, versions in order; the last one makes
+// the files.
+func (f *Fetcher) modFiles(versions []module.Version) ([]graph.Node, error) {
+	urls, why, err := f.prefixes(versions[0])
+	if err != nil {
+		return nil, err
+	}
 	var a action.Fetch
+	var cache string
 	for _, m := range versions {
-		item, err := f.modItem(m)
+		item, err := f.modItem(m, urls)
 		if err != nil {
-			return graph.Node{}, err
+			return nil, err
 		}
-		cache, version := path.Split(strings.TrimSuffix(item.Dests[0], ".mod"))
+		var version string
+		cache, version = path.Split(strings.TrimSuffix(item.Dests[0], ".mod"))
 		a.Items = append(a.Items, item)
 		a.Files = append(a.Files, infoFile(cache, version, m))
 	}
-	return graph.Node{
-		ID:     graph.ID{Ecosystem: "go", Kind: "modfile", Package: versions[0].Path},
-		Action: &graph.Fetch{Fetch: a},
-	}, nil
+	return f.nodes(graph.ID{Ecosystem: "go", Kind: "modfile", Package: versions[0].Path}, a, cache, why)
 }
 
 func (f *Fetcher) missing(m module.Version, suffix string) error {

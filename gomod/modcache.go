@@ -265,27 +265,28 @@ func CacheID() graph.ID { return graph.ID{Ecosystem: "go", Kind: "modcache", Pac
 func (p *Project) Graph(env Env) (*graph.Graph, map[string][]byte, error) {
 	f := NewFetcher(env, p.Sums)
 	var nodes []graph.Node
+	var parts []graph.ID
 	for _, m := range p.Zips {
-		n, err := f.Module(m)
+		made, err := f.Module(m)
 		if err != nil {
 			return nil, nil, err
 		}
-		nodes = append(nodes, n)
+		nodes, parts = append(nodes, made...), append(parts, made[len(made)-1].ID)
 	}
 	for rest := p.Mods; len(rest) > 0; {
 		n := slices.IndexFunc(rest, func(m module.Version) bool { return m.Path != rest[0].Path })
 		if n < 0 {
 			n = len(rest)
 		}
-		node, err := f.modFiles(rest[:n])
+		made, err := f.modFiles(rest[:n])
 		if err != nil {
 			return nil, nil, err
 		}
-		nodes, rest = append(nodes, node), rest[n:]
+		nodes, parts, rest = append(nodes, made...), append(parts, made[len(made)-1].ID), rest[n:]
 	}
 	merge := &graph.Merge{}
-	for _, n := range nodes {
-		merge.Parts = append(merge.Parts, graph.Input{From: n.ID, Path: ".", Target: "."})
+	for _, id := range parts {
+		merge.Parts = append(merge.Parts, graph.Input{From: id, Path: ".", Target: "."})
 	}
 	nodes = append(nodes, graph.Node{ID: CacheID(), Action: merge})
 	g, err := graph.New(nodes, []graph.Root{{Name: "gomodcache", From: CacheID(), Path: ".", Dest: "gomodcache"}})

@@ -215,7 +215,7 @@ func TestWrongZip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Do(t.Context(), &n.Action.(*graph.Fetch).Fetch, fetch.Env{OutDir: t.TempDir()}); err == nil {
+	if err := f.Do(t.Context(), &n[0].Action.(*graph.Fetch).Fetch, fetch.Env{OutDir: t.TempDir()}); err == nil {
 		t.Error("a wrong zip was accepted")
 	}
 }

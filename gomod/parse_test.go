@@ -111,14 +111,14 @@ func TestProxies(t *testing.T) {
 			t.Errorf("%q: %v", c.proxy, err)
 			continue
 		}
-		item := n.Action.(*graph.Fetch).Items[0]
+		item := n[0].Action.(*graph.Fetch).Items[0]
 		if got := strings.Join(item.URLs, " "); got != c.urls || strings.TrimSpace(item.Auth+" "+item.AuthHost) != c.auth || !slices.Equal(item.AnyFailure, c.any) {
 			t.Errorf("%q: got %s, secret %q", c.proxy, got, item.Auth)
 		}
 		if name, _, _ := strings.Cut(c.auth, " "); name != "" && string(f.Secrets()[name]) != "Basic dXNlcjpwYXNz" {
 			t.Errorf("%q: the secret is %q", c.proxy, f.Secrets()[name])
 		}
-		if _, err := graph.New([]graph.Node{n}, nil); err != nil {
+		if _, err := graph.New(n, nil); err != nil {
 			t.Errorf("%q: %v", c.proxy, err)
 		}
 	}
