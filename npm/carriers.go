@@ -44,6 +44,8 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 		if b.node.isLink() {
 			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
 				loose = append(loose, action.File{Path: b.path, Link: b.target})
+			} else {
+				a.late = append(a.late, b)
 			}
 			continue
 		}

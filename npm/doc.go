@@ -42,11 +42,17 @@
 // network unless the policy allows it by name. If the scripts of an optional package fail, it is
 // left out, though the hidden lockfile still lists it.
 //
+// # The project's own scripts
+//
+// Its install scripts run as npm/install/APP[DIR] on npm/packages/APP[DIR], and npm/tree is the merge
+// of both. A script of package.json (Options.Run) is npm/run/PACKAGE[DIR:SCRIPT] on the tree and on
+// npm/source nodes; its outputs are the roots then. The object "mergefest" of package.json declares
+// what scripts read and leave (declare.go).
+//
 // # Refused, with a typed Error
 //
 // Repositories that no engine can read, git in lockfiles of version 1, the linked install strategy,
 // packages outside the app's directory, client certificates, URLs with passwords, names that differ
 // by case only, downloads without a usable integrity. Packages from git that have to be prepared
-// with dependencies of their own are refused when they are packed. The scripts of the app itself and of
-// its workspaces don't run; Plan.Warnings names them.
+// with dependencies of their own are refused when they are packed.
 package npm

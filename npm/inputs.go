@@ -24,7 +24,11 @@ type inputs struct {
 	units map[string][]string
 }
 
-func newInputs(a *app) (*inputs, error) {
+// inputs returns what finds the app's files.
+func (a *app) inputs() (*inputs, error) {
+	if a.files != nil {
+		return a.files, nil
+	}
 	in := &inputs{app: a, never: a.opt.Exclude, units: map[string][]string{}}
 	for _, f := range a.opt.IgnoreFiles {
 		in.rules = append(in.rules, parseIgnore(f.Dir, f.Data)...)
@@ -36,6 +40,7 @@ func newInputs(a *app) (*inputs, error) {
 		}
 		in.rules = append(in.rules, more...)
 	}
+	a.files = in
 	return in, nil
 }
 
@@ -123,7 +128,7 @@ func sendable(e fs.DirEntry) bool { return e.Type() == 0 || e.Type() == fs.ModeS
 func (in *inputs) declared(loc string, d *declaration) ([]string, error) {
 	dir := path.Join(in.app.dir, loc)
 	set := map[string]bool{path.Join(dir, "package.json"): true}
-	positive := false
+	positive := len(d.inputs) == 0 // then it reads the manifest alone
 	for _, p := range d.inputs {
 		positive = positive || !strings.HasPrefix(p, "!")
 	}

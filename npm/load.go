@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/mergefest/mergefest/graph"
 )
 
 // app is an app's tree with everything that planning needs.
@@ -22,6 +24,9 @@ type app struct {
 	warnings  []string
 	scripts   ScriptPolicy
 	settings  map[string]*settings // of each of the project's packages, by location
+	files     *inputs
+	late      []binLink // to commands of linked packages that aren't there, or not yet
+	own       graph.ID  // what the project's own install scripts changed; zero if none run
 }
 
 // Load plans the app in o.Dir: its lockfile must be there. Problems are *Error, or Errors with all

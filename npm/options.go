@@ -59,9 +59,11 @@ type ManifestQuery struct {
 type ScriptPolicy struct {
 	// None runs none, as npm's ignore-scripts. All runs all.
 	None, All bool
-	// Only, if not nil, lists the packages whose scripts run.
+	// Only, if not nil, lists the packages whose scripts run. The project's own have their names,
+	// or "." for all of them.
 	Only []string
-	// Network lists the packages whose scripts get a network; nil leaves it to package.json.
+	// Network lists the packages whose scripts get a network, as Only does; nil leaves it to
+	// package.json.
 	Network []string
 	// NetworkFlag is how a user allows it, for messages of failing scripts: "--npm-network".
 	NetworkFlag string
@@ -71,7 +73,7 @@ type ScriptPolicy struct {
 type Script struct {
 	Package  string // "esbuild"
 	Version  string
-	Location string // "node_modules/esbuild"
+	Location string // "node_modules/esbuild"; "." is the app itself, other directories are its workspaces
 	Run      bool   // whether the policy lets it
 	Network  bool
 }

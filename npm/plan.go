@@ -53,8 +53,10 @@ func (a *app) plan() (*Plan, error) {
 			return nil, err
 		}
 	}
+	own, more := a.findOwn()
+	errs = append(errs, more...)
 	if a.opt.Runtime == nil {
-		errs = append(errs, a.noRuntime(wanted)...)
+		errs = append(errs, a.noRuntime(wanted, own)...)
 	} else if err := a.checkNode(p); err != nil {
 		return nil, err
 	}
@@ -66,8 +68,7 @@ func (a *app) plan() (*Plan, error) {
 		return nil, errs.err()
 	}
 	p.Secrets = src.secrets
-	p.Scripts = a.listScripts()
-	p.Warnings = append(p.Warnings, a.ownScripts()...)
+	p.Scripts = append(a.listScripts(), own.listed...)
 
 	merge := &graph.Merge{}
 	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
@@ -79,6 +80,12 @@ func (a *app) plan() (*Plan, error) {
 		merge.Parts = append(merge.Parts, graph.Input{From: id})
 	}
 	id.Kind = "tree"
+	if own.runs() {
+		var err error
+		if merge, err = a.runOwn(p, own, merge); err != nil {
+			return nil, err
+		}
+	}
 	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: merge})
 	p.Tree = id
 	p.Roots = []graph.Root{{Name: path.Join(a.dir, "node_modules"), From: id, Dest: a.dir}}
@@ -144,8 +151,13 @@ func distinct(nodes []graph.Node) []graph.Node {
 }
 
 // noRuntime says what can't run without a runtime.
-func (a *app) noRuntime(wanted map[*node][]*node) (errs Errors) {
+func (a *app) noRuntime(wanted map[*node][]*node, own *ownScripts) (errs Errors) {
 	var names []string
+	for _, s := range own.listed {
+		if s.Run {
+			names = append(names, s.Package)
+		}
+	}
 	for _, list := range wanted {
 		for _, n := range list {
 			names = append(names, n.packageName())
@@ -314,27 +326,6 @@ func (a *app) listScripts() []Script {
 		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}
 		s.Run, s.Network = a.scripts.decide(s.Package)
 		out = append(out, s)
-	}
-	return out
-}
-
-// ownScripts remarks on scripts of the project's own directories, which npm ci would run.
-func (a *app) ownScripts() []string {
-	if a.scripts.None {
-		return nil
-	}
-	var out []string
-	for _, loc := range sortedKeys(a.manifests) {
-		doc := a.manifests[loc]
-		var names []string
-		for _, event := range []string{"preinstall", "install", "postinstall", "prepare"} {
-			if str(obj(doc.top, "scripts"), event) != "" {
-				names = append(names, event)
-			}
-		}
-		if names != nil {
-			out = append(out, fmt.Sprintf("%s: the project's own scripts aren't run: %s", doc.file, strings.Join(names, ", ")))
-		}
 	}
 	return out
 }

@@ -30,6 +30,7 @@ func (r *runs) make(k scriptKey) (graph.ID, error) {
 	if err := r.mountSources(m, k, d, before); err != nil {
 		return graph.ID{}, err
 	}
+	r.addInstalled(m, k)
 	needed := append(a.workspacesOf(k.loc), k.loc)
 	for _, dir := range a.moduleDirs() {
 		if up := path.Dir(dir); up == "." || contains(needed, up) || k.loc == "" {
@@ -93,7 +94,11 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 	if d.inputs == nil {
 		return nil
 	}
-	files, err := r.inputs.declared(k.loc, d)
+	in, err := a.inputs()
+	if err != nil {
+		return err
+	}
+	files, err := in.declared(k.loc, d)
 	if err != nil {
 		return err
 	}
@@ -108,6 +113,28 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 	return nil
 }
 
+// addInstalled lays what the project's own install scripts left over the files that are mounted. Then
+// all are one mount.
+func (r *runs) addInstalled(m *mounts, k scriptKey) {
+	a := r.app
+	if a.own == (graph.ID{}) {
+		return
+	}
+	merge := &graph.Merge{}
+	for _, in := range m.sorted() {
+		in.Target, in.Writable = strings.TrimPrefix(strings.TrimPrefix(in.Target, ProjectDir), "/"), false
+		merge.Parts = append(merge.Parts, in)
+	}
+	target := a.dir
+	if target == "." {
+		target = ""
+	}
+	merge.Parts = append(merge.Parts, graph.Input{From: a.own, Target: target})
+	id := graph.ID{Ecosystem: "npm", Kind: "sources", Package: packageLabel(a.manifests[k.loc]), Variant: path.Join(a.dir, k.loc) + ":" + k.name}
+	r.nodes[id] = graph.Node{ID: id, Action: merge}
+	m.list = map[string]graph.Input{ProjectDir: {From: id, Target: ProjectDir, Writable: true}}
+}
+
 // unit returns the node with the files of a package.
 func (r *runs) unit(loc string) (graph.ID, error) {
 	a := r.app
@@ -116,7 +143,11 @@ func (r *runs) unit(loc string) (graph.ID, error) {
 	if _, ok := r.nodes[id]; ok {
 		return id, nil
 	}
-	files, err := r.inputs.unit(loc)
+	in, err := a.inputs()
+	if err != nil {
+		return id, err
+	}
+	files, err := in.unit(loc)
 	if err != nil {
 		return id, err
 	}

@@ -40,21 +40,16 @@ type scriptKey struct{ loc, name string }
 
 // runs plans the nodes of scripts.
 type runs struct {
-	app    *app
-	tree   graph.ID
-	inputs *inputs
-	done   map[scriptKey]*graph.ID // nil while in the making
-	nodes  map[graph.ID]graph.Node
-	stack  []string
+	app   *app
+	tree  graph.ID
+	done  map[scriptKey]*graph.ID // nil while in the making
+	nodes map[graph.ID]graph.Node
+	stack []string
 }
 
 // runScript adds what the option asks for. The roots are the outputs then.
 func (a *app) runScript(p *Plan, locs []string) error {
-	in, err := newInputs(a)
-	if err != nil {
-		return err
-	}
-	r := &runs{app: a, tree: p.Tree, inputs: in, done: map[scriptKey]*graph.ID{}, nodes: map[graph.ID]graph.Node{}}
+	r := newRuns(a, p.Tree)
 	p.Roots = nil
 	var errs Errors
 	for _, loc := range locs {
@@ -68,11 +63,21 @@ func (a *app) runScript(p *Plan, locs []string) error {
 	if errs != nil {
 		return errs.err()
 	}
-	for _, n := range r.nodes {
-		p.Nodes = append(p.Nodes, n)
-	}
-	p.Nodes = append(p.Nodes, a.opt.Runtime.Node)
+	p.Nodes = append(append(p.Nodes, r.all()...), a.opt.Runtime.Node)
 	return nil
+}
+
+func newRuns(a *app, tree graph.ID) *runs {
+	return &runs{app: a, tree: tree, done: map[scriptKey]*graph.ID{}, nodes: map[graph.ID]graph.Node{}}
+}
+
+// all lists the nodes that were made.
+func (r *runs) all() []graph.Node {
+	var out []graph.Node
+	for _, n := range r.nodes {
+		out = append(out, n)
+	}
+	return out
 }
 
 // asErrors makes a list of an error of this package.

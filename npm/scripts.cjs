@@ -1,11 +1,15 @@
 // Runs scripts of package.json files as npm does. It is part of the key of every node that runs
 // scripts. Argument: the file with the job, a JSON object:
 //   command  what npm was called for: "ci" or "run"
-//   steps    [{dir, events, explicit}]: events of the package in dir, in order; where explicit is
-//            set the script must be there, and comes with its pre and post scripts
+//   steps    [{dir, events, explicit}]: events of the package in dir, in order; with explicit they
+//            come with their pre and post scripts. Or [{links}]: links {path, target, file} to
+//            commands, made where the file is there by then
 //   remove   paths that no output has, removed after the scripts
 //   hint     what to say about the network when a script fails
 //   optional the package may be missing if a script fails
+//   changes  {top, out, whole, advice}: what the scripts change below top is copied to out, except
+//            in the directories of the list whole. A file that was there and is gone is a mistake
+//            that ends with the advice
 'use strict'
 const fs = require('fs')
 const path = require('path')
@@ -82,7 +86,70 @@ function fail (dir, message) {
   process.exit(0)
 }
 
+// list notes all paths below a directory that doesn't belong to whole. Links aren't followed.
+function list (dir, rel, into) {
+  for (const e of fs.readdirSync(dir, { withFileTypes: true })) {
+    const name = rel ? rel + '/' + e.name : e.name
+    if (job.changes.whole.includes(name)) continue
+    into.push(name)
+    if (e.isDirectory()) list(path.join(dir, e.name), name, into)
+  }
+  return into
+}
+
+// now is the time of the file system's clock.
+function now (dir) {
+  const file = path.join(dir, '.mergefest-clock')
+  fs.writeFileSync(file, '')
+  const time = fs.lstatSync(file, { bigint: true }).ctimeNs
+  fs.unlinkSync(file)
+  return time
+}
+
+// copyChanges copies what changed since a time, which the time of an inode's last change tells.
+function copyChanges (since, before) {
+  const { top, out, advice } = job.changes
+  const after = list(top, '', [])
+  const there = new Set(after)
+  const stays = name => there.has(name) && fs.lstatSync(path.join(top, name)).isDirectory()
+  const gone = before.filter(name => {
+    const dir = path.dirname(name)
+    return !there.has(name) && (dir === '.' || stays(dir))
+  })
+  if (gone.length) {
+    console.error(`The install scripts deleted ${gone.slice(0, 5).join(', ')}${gone.length > 5 ? ` and ${gone.length - 5} more` : ''}.\n${advice}`)
+    process.exit(1)
+  }
+  for (const name of after) {
+    const from = path.join(top, name)
+    const st = fs.lstatSync(from, { bigint: true })
+    if (st.ctimeNs < since) continue
+    const to = path.join(out, name)
+    fs.mkdirSync(path.dirname(to), { recursive: true })
+    if (st.isDirectory()) {
+      fs.mkdirSync(to, { recursive: true })
+    } else if (st.isSymbolicLink()) {
+      fs.symlinkSync(fs.readlinkSync(from), to)
+      continue
+    } else if (st.isFile()) {
+      fs.copyFileSync(from, to)
+    } else continue
+    fs.chmodSync(to, Number(st.mode) & 0o777)
+  }
+}
+
+// makeLinks links commands that the scripts made.
+function makeLinks (links) {
+  for (const l of links) {
+    if (!fs.existsSync(l.file) || fs.existsSync(l.path)) continue
+    fs.chmodSync(l.file, fs.statSync(l.file).mode | 0o111)
+    fs.mkdirSync(path.dirname(l.path), { recursive: true })
+    fs.symlinkSync(l.target, l.path)
+  }
+}
+
 function runStep (step) {
+  if (step.links) return makeLinks(step.links)
   const pkg = readPackage(step.dir)
   const id = pkg.name ? `${pkg.name}@${pkg.version || ''}` : step.dir
   const events = step.explicit ? step.events.flatMap(e => ['pre' + e, e, 'post' + e]) : step.events
@@ -90,7 +157,7 @@ function runStep (step) {
     const script = scriptOf(pkg, step.dir, event)
     if (!script) continue
     console.log(`> ${id} ${event}\n> ${script.trim().replace(/\n/g, '\n> ')}`)
-    const env = Object.assign(commonEnv(), step.env, {
+    const env = Object.assign(commonEnv(), {
       PATH: searchPath(step.dir),
       npm_package_json: path.join(step.dir, 'package.json'),
       npm_lifecycle_event: event,
@@ -104,5 +171,8 @@ function runStep (step) {
   }
 }
 
+const before = job.changes && list(job.changes.top, '', [])
+const since = job.changes && now(job.changes.top)
 job.steps.forEach(runStep)
+if (job.changes) copyChanges(since, before)
 for (const p of job.remove || []) fs.rmSync(p, { recursive: true, force: true })

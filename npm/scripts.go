@@ -31,14 +31,30 @@ type scriptJob struct {
 	Remove   []string     `json:"remove,omitempty"`
 	Hint     string       `json:"hint,omitempty"`
 	Optional bool         `json:"optional,omitempty"`
+	Changes  *jobChanges  `json:"changes,omitempty"`
 }
 
-// scriptStep runs events of one package.
+// jobChanges asks for what the scripts change.
+type jobChanges struct {
+	Top    string   `json:"top"`
+	Out    string   `json:"out"`
+	Whole  []string `json:"whole"` // not below these, relative to Top
+	Advice string   `json:"advice"`
+}
+
+// scriptStep runs events of one package, or links commands.
 type scriptStep struct {
-	Dir      string            `json:"dir"`
-	Events   []string          `json:"events"`
-	Explicit bool              `json:"explicit,omitempty"`
-	Env      map[string]string `json:"env,omitempty"`
+	Dir      string     `json:"dir,omitempty"`
+	Events   []string   `json:"events,omitempty"`
+	Explicit bool       `json:"explicit,omitempty"`
+	Links    []stepLink `json:"links,omitempty"`
+}
+
+// stepLink is a link in .bin to a command that may be there once scripts ran.
+type stepLink struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+	File   string `json:"file"`
 }
 
 // Runtime is where scripts run: a root file system with node, npm and sh in PATH, and compilers,
