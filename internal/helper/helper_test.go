@@ -142,3 +142,54 @@ func FuzzDocuments(f *testing.F) {
 		}
 	})
 }
+
+// TestSharedSettings expects that each fetch has its own settings, and that those which were seen
+// before aren't made again.
+func TestSharedSettings(t *testing.T) {
+	s := NewShared(fetch.Options{Attempts: 1})
+	defer s.Close()
+	proxy := func(answer string) string {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }))
+		t.Cleanup(srv.Close)
+		return srv.URL
+	}
+	first, second, environment := proxy("first"), proxy("second"), proxy("environment")
+	get := func(settings string) string {
+		dir := t.TempDir()
+		c := Container{OutDir: dir, Stderr: io.Discard, Getenv: func(name string) string {
+			if name == "http_proxy" {
+				return environment
+			}
+			return ""
+		}, ReadFile: func(string) ([]byte, error) {
+			if settings == "" {
+				return nil, fs.ErrNotExist
+			}
+			return []byte(settings), nil
+		}}
+		doc := `{"items":[{"name":"x","urls":["http://registry.example.com/x"],"unverified":true,"dests":["x"]}]}`
+		if _, err := s.Run(t.Context(), []string{"fetch", doc}, c); err != nil {
+			return err.Error()
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for range 2 {
+		for want, settings := range map[string]string{
+			"first":       fmt.Sprintf(`{"env":{"HTTP_PROXY":%q}}`, first),
+			"second":      fmt.Sprintf(`{"env":{"HTTP_PROXY":%q}}`, second),
+			"environment": "",
+			"the network settings are not a valid JSON document": "{",
+		} {
+			if got := get(settings); got != want {
+				t.Errorf("%s: got %q, want %q", settings, got, want)
+			}
+		}
+	}
+	if len(s.fetchers) != 3 {
+		t.Errorf("%d fetchers for 3 settings", len(s.fetchers))
+	}
+}

@@ -21,15 +21,18 @@ import (
 type Shared struct {
 	opt      fetch.Options
 	mu       sync.Mutex
-	fetchers map[string]*fetch.Fetcher // by settings document
+	fetchers map[settingsKey]*fetch.Fetcher
 }
+
+// settingsKey says where settings came from, and their text there.
+type settingsKey struct{ kind, text string }
 
 // maxFetchers bounds the settings that are remembered; a client has one for years.
 const maxFetchers = 16
 
 // NewShared returns a Shared. Close it at the end.
 func NewShared(opt fetch.Options) *Shared {
-	return &Shared{opt: opt, fetchers: map[string]*fetch.Fetcher{}}
+	return &Shared{opt: opt, fetchers: map[settingsKey]*fetch.Fetcher{}}
 }
 
 // Close drops idle connections.
@@ -83,28 +86,48 @@ func (s *Shared) carryOut(ctx context.Context, verb, arg string, c Container) er
 // fetch takes settings and credentials from where they are mounted.
 func (s *Shared) fetch(ctx context.Context, d *action.Fetch, c Container) error {
 	doc, err := c.ReadFile(NetFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the network settings: %w", err)
+	var f *fetch.Fetcher
+	switch {
+	case err == nil:
+		f, err = s.bySettings(doc)
+	case errors.Is(err, fs.ErrNotExist):
+		f, err = s.byEnvironment(c.Getenv)
+	default:
+		err = fmt.Errorf("read the network settings: %w", err)
 	}
-	settings := fetch.Settings{Env: map[string]string{}}
-	key := "settings:" + string(doc)
-	if err == nil {
-		if settings, err = fetch.ParseSettings(doc); err != nil {
-			return err
-		}
-	} else if c.Getenv != nil {
-		// An engine can have set a proxy for all its containers.
-		key = "environment:"
-		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
-			settings.Env[name] = c.Getenv(name)
-			key += "\x00" + settings.Env[name]
-		}
-	}
-	f, err := s.fetcher(key, settings)
 	if err != nil {
 		return err
 	}
 	return f.Do(ctx, d, fetch.Env{OutDir: c.OutDir, Auth: c.auth, Log: c.Stderr})
+}
+
+// bySettings doesn't parse a document that it knows: with an authorities' bundle it is large, and
+// every fetch has it.
+func (s *Shared) bySettings(doc []byte) (*fetch.Fetcher, error) {
+	s.mu.Lock()
+	f := s.fetchers[settingsKey{"settings", string(doc)}] // which copies nothing
+	s.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	settings, err := fetch.ParseSettings(doc)
+	if err != nil {
+		return nil, err
+	}
+	return s.fetcher(settingsKey{"settings", string(doc)}, settings)
+}
+
+// byEnvironment is for engines that have set a proxy for all their containers. getenv can be nil.
+func (s *Shared) byEnvironment(getenv func(string) string) (*fetch.Fetcher, error) {
+	settings := fetch.Settings{Env: map[string]string{}}
+	key := settingsKey{kind: "environment"}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		if getenv != nil {
+			settings.Env[name] = getenv(name)
+		}
+		key.text += "\x00" + settings.Env[name]
+	}
+	return s.fetcher(key, settings)
 }
 
 // unpackFiles carries out a document that is in a file, and whose items are files too.
@@ -117,14 +140,14 @@ func (s *Shared) unpackFiles(ctx context.Context, file string, c Container) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	f, err := s.fetcher("files", fetch.Settings{})
+	f, err := s.fetcher(settingsKey{kind: "files"}, fetch.Settings{})
 	if err != nil {
 		return err
 	}
 	return f.Do(ctx, d, fetch.Env{OutDir: c.OutDir, Files: true, Log: c.Stderr})
 }
 
-func (s *Shared) fetcher(key string, settings fetch.Settings) (*fetch.Fetcher, error) {
+func (s *Shared) fetcher(key settingsKey, settings fetch.Settings) (*fetch.Fetcher, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.fetchers[key]; f != nil {
