@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ func dialControl(ctx context.Context, socket string) (*control, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, errNotRunning
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &StartError{Kind: KindPermission, Message: fmt.Sprintf("state directory %s is another user's: %v; name another directory with --state or MERGEFEST_STATE", filepath.Dir(socket), err)}
 	case err != nil:
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func Status(ctx context.Context, o Options) (*StatusReply, error) {
 	if errors.Is(err, errNotRunning) {
 		return stopped, nil
 	} else if err != nil {
-		return nil, &ConnectError{URL: "unix://" + l.Socket(), Err: err}
+		return nil, connectError(l, err)
 	}
 	defer c.close()
 	var reply *StatusReply
@@ -161,10 +164,35 @@ func Stop(ctx context.Context, o Options) (*StopReply, error) {
 		}
 	}
 	if err != nil && !errors.Is(err, errNotRunning) {
-		return nil, fmt.Errorf("stop the engine of %s: %w", l.Dir, err)
+		return nil, connectError(l, err)
 	}
 	// Even when nothing listens any more, one may be closing its stores this moment.
-	return &reply, waitUnlocked(ctx, l.Lock())
+	return &reply, waitStopped(ctx, l, reply.PID)
+}
+
+// waitStopped returns when the server with a process id, or an unknown one, doesn't own the state
+// directory any more. Another one may, that was started meanwhile.
+func waitStopped(ctx context.Context, l Layout, pid int) error {
+	for {
+		tctx, cancel := context.WithTimeout(ctx, time.Second)
+		err := waitUnlocked(tctx, l.Lock())
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if now, ok := Serving(ctx, l.Dir); ok && now != pid {
+			return nil
+		}
+	}
+}
+
+// connectError is a failure to reach a server, which need not be one to start it.
+func connectError(l Layout, err error) error {
+	var start *StartError
+	if errors.As(err, &start) {
+		return start
+	}
+	return &ConnectError{URL: "unix://" + l.Socket(), Err: err}
 }
 
 // GC drops least recently used results of the embedded engine of the options, which is started if

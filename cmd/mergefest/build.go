@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mergefest/mergefest/build"
+	"github.com/mergefest/mergefest/engine"
 	"github.com/mergefest/mergefest/gobuild"
 	"github.com/mergefest/mergefest/progress"
 )
@@ -196,9 +197,10 @@ func llbCommand() command {
 func planError(err error) error {
 	var usage *gobuild.UsageError
 	var own *build.UsageError
+	var url *engine.URLError
 	var shown *build.ShownError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &own):
+	case errors.As(err, &usage), errors.As(err, &own), errors.As(err, &url):
 		return usagef("%v", err)
 	case errors.As(err, &shown):
 		return reported{err}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,7 @@ func TestExitStatusAndMessages(t *testing.T) {
 		{"build --local src", exitUsage, "", "--local is for --graph"},
 		{"build --graph g.json --local sub=", exitUsage, "", "no directory is named"},
 		{"build -C /nonexistent/dir", exitUsage, "", "-C"},
+		{"build --engine nonsense", exitUsage, "", "the scheme must be one of"},
 		{"graph --format yaml", exitUsage, "", "yaml"},
 		{"engine", exitUsage, "", "a command is needed"},
 		{"engine status extra", exitUsage, "", "extra"},
@@ -91,6 +93,20 @@ func TestHelpIsComplete(t *testing.T) {
 	printUsage(&help, "mergefest engine", engineCommand().sub)
 	if strings.Contains(help.String(), "serve") {
 		t.Errorf("the help of engine shows a hidden command:\n%s", &help)
+	}
+}
+
+// A status that can't be written is no success.
+func TestStatusToFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	var text bytes.Buffer
+	args := []string{"engine", "status", "--state", t.TempDir()}
+	if code := run(context.Background(), args, stdio{nil, full, &text}); code != exitFailed || !strings.Contains(text.String(), "no space left") {
+		t.Errorf("status %d: %s", code, &text)
 	}
 }
 

@@ -67,21 +67,19 @@ func engineStatus() command {
 					enc.SetIndent("", "  ")
 					return enc.Encode(st)
 				}
-				printStatus(std, st)
-				return nil
+				return printStatus(std, st)
 			})
 		},
 	}
 }
 
-func printStatus(std stdio, st *engine.StatusReply) {
+func printStatus(std stdio, st *engine.StatusReply) error {
 	tw := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-	defer tw.Flush()
 	row := func(name string, value any) { fmt.Fprintf(tw, "%s:\t%v\n", name, value) }
 	if !st.Running {
 		row("Engine", "not running; the next build starts it")
 		row("State", st.StateDir)
-		return
+		return tw.Flush()
 	}
 	row("Engine", fmt.Sprintf("running, pid %d, for %s", st.PID, time.Since(st.Started).Round(time.Second)))
 	row("BuildKit", st.BuildKit)
@@ -91,6 +89,7 @@ func printStatus(std stdio, st *engine.StatusReply) {
 	row("Size", fmt.Sprintf("%s of at most %s", units.BytesSize(float64(st.Size)), units.BytesSize(float64(st.CacheLimit))))
 	row("Builds", st.Builds)
 	row("Log", st.Log)
+	return tw.Flush()
 }
 
 func engineStop() command {

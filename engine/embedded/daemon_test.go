@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -114,6 +116,26 @@ func TestDaemonLife(t *testing.T) {
 	}
 }
 
+// TestForeignVariable starts a server with the variable in its environment by which its inner process
+// knows itself.
+func TestForeignVariable(t *testing.T) {
+	o := daemon(t)
+	t.Setenv("MERGEFEST_ENGINE_PID", "4711")
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	openDaemon(t, o)
+	if pid := status(t, o).PID; pid == 4711 || syscall.Kill(pid, 0) != nil {
+		t.Errorf("process %d", pid)
+	}
+	proc := regexp.MustCompile(`(?m)^.* /proc .*$`)
+	after, err := os.ReadFile("/proc/self/mountinfo")
+	if want, got := proc.FindAllString(string(mounts), -1), proc.FindAllString(string(after), -1); err != nil || !slices.Equal(want, got) {
+		t.Errorf("mounts of /proc %q, want %q (%v)", got, want, err)
+	}
+}
+
 // TestSecondStart is a start beside a server that is there: it gives up at once, and who asked for it
 // uses the first.
 func TestSecondStart(t *testing.T) {
@@ -123,8 +145,12 @@ func TestSecondStart(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go cmd.Wait()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
 	openDaemon(t, o)
+	if status(t, o).PID != cmd.Process.Pid {
+		<-ended // it has seen the other one
+	}
 	_, err := embedded.Start(t.Context(), embedded.Options{StateDir: o.StateDir})
 	var start *engine.StartError
 	if !errors.As(err, &start) || start.Kind != engine.KindServed {

@@ -35,7 +35,7 @@ func (e exitStatus) Error() string { return "exit status " + strconv.Itoa(int(e)
 // was started by a client it starts that one, waits for its end, and returns it as an exitStatus.
 // readyFD is passed on if it isn't negative.
 func enterNamespaces(readyFD int) error {
-	if fd := os.Getenv(mapEnv); fd != "" {
+	if fd := os.Getenv(mapEnv); fd != "" && os.Getpid() == 1 {
 		return awaitIDs(fd)
 	}
 	if Inside() {
@@ -138,7 +138,7 @@ func prepareNamespace() error {
 
 // processID is the id by which others know this server.
 func processID() int {
-	if n, err := strconv.Atoi(os.Getenv(pidEnv)); err == nil {
+	if n, err := strconv.Atoi(os.Getenv(pidEnv)); err == nil && Inside() {
 		return n
 	}
 	return os.Getpid()
@@ -161,5 +161,7 @@ func detachUnified() error {
 	return unix.Mount("none", unifiedDir, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=4k")
 }
 
-// Inside tells whether this process is the one that does the work, not the one that watches it.
-func Inside() bool { return os.Getenv(pidEnv) != "" }
+// Inside tells whether this process is the one that does the work, not the one that watches it. The
+// variable alone, which anybody may have set, isn't believed: what follows changes the mounts of the
+// namespace.
+func Inside() bool { return os.Getenv(pidEnv) != "" && os.Getpid() == 1 }
