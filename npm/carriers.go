@@ -12,18 +12,11 @@ import (
 
 // carriers finds what each tarball brings: itself, what it bundles, and the links to their
 // commands. loose are the links to commands of linked packages, which no tarball brings.
-func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
+func (a *app) carriers() (map[*node]*carried, []action.File) {
 	t := a.tree
-	var errs Errors
 	out := map[*node]*carried{}
 	for _, n := range t.ordered() {
-		if n.parent == nil || n.isLink() || t.carrier(n) != n {
-			continue
-		}
-		if outside(n.loc) {
-			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc,
-				Msg:    "it belongs outside the app's directory",
-				Advice: "make the linked package a workspace, or build it as an app of its own"}, "packages", n.loc))
+		if n.parent == nil || n.isLink() || n.external() || t.carrier(n) != n {
 			continue
 		}
 		out[n] = &carried{node: n}
@@ -41,6 +34,9 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 		bins = nil
 	}
 	for _, b := range bins {
+		if b.node.external() {
+			continue
+		}
 		if b.node.isLink() {
 			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
 				loose = append(loose, action.File{Path: b.path, Link: b.target})
@@ -56,7 +52,7 @@ func (a *app) carriers() (map[*node]*carried, []action.File, Errors) {
 		c.exec = append(c.exec, strings.TrimPrefix(b.file, c.node.loc+"/"))
 		c.files = append(c.files, action.File{Path: b.path, Link: b.target, If: b.file})
 	}
-	return out, loose, errs
+	return out, loose
 }
 
 // carrier is the package whose tarball n comes in. A bundled package that has an integrity of its
@@ -69,13 +65,12 @@ func (t *tree) carrier(n *node) *node {
 	return b
 }
 
-func outside(loc string) bool { return loc == ".." || strings.HasPrefix(loc, "../") }
-
-// exists reports whether the app has that file, itself and not by a link that leads nowhere.
+// exists reports whether the app has that file, itself and not by a link that leads nowhere. What
+// lies outside of the project can't be looked at (a warning says so) and is taken to be there.
 func (a *app) exists(name string) bool {
 	p := path.Join(a.dir, name)
 	if !fs.ValidPath(p) {
-		return false
+		return true
 	}
 	_, err := fs.Stat(a.fsys, p)
 	return err == nil

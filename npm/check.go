@@ -17,6 +17,9 @@ func (t *tree) checkSync(lock *document, manifests map[string]*document) Errors 
 			continue
 		}
 		seen[n] = true
+		if n.external() {
+			continue
+		}
 		for _, e := range n.edges {
 			if e.to != nil {
 				queue = append(queue, e.to)

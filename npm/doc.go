@@ -52,7 +52,7 @@
 // # Refused, with a typed Error
 //
 // Repositories that no engine can read, git in lockfiles of version 1, the linked install strategy,
-// packages outside the app's directory, client certificates, URLs with passwords, names that differ
-// by case only, downloads without a usable integrity. Packages from git that have to be prepared
-// with dependencies of their own are refused when they are packed.
+// files outside the project, client certificates, URLs with passwords, names that differ by case
+// only, downloads without a usable integrity. Packages from git that have to be prepared with
+// dependencies of their own are refused when they are packed.
 package npm

@@ -155,7 +155,8 @@ func (a *app) readTargets() error {
 		}
 		dir := path.Join(a.dir, target)
 		if !fs.ValidPath(dir) {
-			continue // outside of what may be read; the lockfile's copy must do
+			a.warnings = append(a.warnings, fmt.Sprintf("%s lies outside the project, so its package.json isn't read: what the lockfile says of it counts", target))
+			continue
 		}
 		doc, err := readManifest(a.fsys, dir)
 		var e2 *Error

@@ -44,7 +44,8 @@ func (a *app) plan() (*Plan, error) {
 		p.App = path.Base(a.dir)
 	}
 	src := newSources(a.opt.Config, a.lock, a.opt.AllowMissingIntegrity)
-	carriers, loose, errs := a.carriers()
+	carriers, loose := a.carriers()
+	var errs Errors
 	wanted := a.wanted()
 	var chosen []string
 	if a.opt.Run.Script != "" {
@@ -62,8 +63,7 @@ func (a *app) plan() (*Plan, error) {
 	}
 	fetches, more := a.fetches(src, carriers, wanted)
 	errs = append(append(errs, more...), a.noPacker(fetches)...)
-	set, more := a.setFiles(loose)
-	errs = append(errs, more...)
+	set := a.setFiles(loose)
 	if errs != nil {
 		return nil, errs.err()
 	}
@@ -291,36 +291,28 @@ func (f *tarball) fetch() action.Fetch {
 
 // setFiles are the files that belong to no package: links to directories of the project, the
 // commands that those have, and npm's record of the tree.
-func (a *app) setFiles(files []action.File) ([]action.File, Errors) {
+func (a *app) setFiles(files []action.File) []action.File {
 	t := a.tree
-	var errs Errors
 	for _, n := range t.ordered() {
-		if !n.isLink() {
-			continue
-		}
-		if outside(n.loc) {
-			errs = append(errs, a.lock.doc.errorIn(&Error{Reason: UnsafePath, Package: n.loc, Msg: "the link lies outside the app's directory"}, "packages", n.loc))
-			continue
-		}
-		if t.carrier(n) != n {
+		if !n.isLink() || n.external() || t.carrier(n) != n {
 			continue
 		}
 		files = append(files, action.File{Path: n.loc, Link: relPath(path.Dir(n.loc), n.link)})
 	}
 	if len(t.root.children) == 0 {
-		return files, errs // npm leaves no record where there is no node_modules
+		return files // npm leaves no record where there is no node_modules
 	}
 	hidden := t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved"))
 	files = append(files, action.File{Path: "node_modules/.package-lock.json", Text: string(hidden)})
 	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
-	return files, errs
+	return files
 }
 
 // listScripts says which packages want to run something, and whether they may.
 func (a *app) listScripts() []Script {
 	var out []Script
 	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || !hasInstallScript(n.pkg) {
+		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
 			continue
 		}
 		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}

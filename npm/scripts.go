@@ -91,7 +91,7 @@ type scripts struct {
 func (a *app) wanted() map[*node][]*node {
 	out := map[*node][]*node{}
 	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || !hasInstallScript(n.pkg) {
+		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
 			continue
 		}
 		if run, _ := a.scripts.decide(n.packageName()); run {

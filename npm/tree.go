@@ -63,6 +63,12 @@ func (n *node) above() *node {
 	return n.fsParent
 }
 
+// external reports whether n lies outside the app's directory: a link's target, or what is below one.
+// Such a directory is somebody else's: npm neither checks nor installs what it needs.
+func (n *node) external() bool { return outside(n.loc) }
+
+func outside(loc string) bool { return loc == ".." || strings.HasPrefix(loc, "../") }
+
 // resolve finds the package that a require of name gets, nil if none.
 func (n *node) resolve(name string) *node {
 	key := strings.ToLower(name)
