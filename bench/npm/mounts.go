@@ -47,7 +47,7 @@ func (m *teamMaker) mounts(ctx context.Context) error {
 		return err
 	}
 	d := m.daemon(t, dir)
-	t.reset = func(ctx context.Context) error { return errors.Join(d.Restart(ctx), removeAll(filepath.Dir(t.tree))) }
+	t.reset = func(ctx context.Context) error { return errors.Join(d.Restart(ctx), m.discard(filepath.Dir(t.tree))) }
 	t.build = func(ctx context.Context) error {
 		// buildctl adds to a directory: what an earlier build left has to go.
 		if err := removeAll(t.tree); err != nil {

@@ -91,7 +91,7 @@ func (m *teamMaker) pnpmTeam(name, folder string, lock pnpmLock) *team {
 	t, dir := m.add(name, folder, "src")
 	t.trusting = true
 	caches := []string{filepath.Join(dir, "npmcache"), filepath.Join(dir, "home"), filepath.Join(dir, "store")}
-	t.reset = func(context.Context) error { return removeAll(append(caches, t.tree)...) }
+	t.reset = func(context.Context) error { return m.discard(append(caches, t.tree)...) }
 	writeApp := t.write
 	t.write = func(s state) error {
 		changed, err := lock.in(s)

@@ -56,6 +56,7 @@ type team struct {
 	app  *app
 	// reset drops the tree, all caches and the state of daemons.
 	reset func(context.Context) error
+	discard func(paths ...string) error
 	// write brings src into a state.
 	write func(state) error
 	// check looks at the tree; nil compares it with those of the others.
@@ -80,7 +81,7 @@ func (t *team) install(ctx context.Context, s state) error {
 		}
 	}
 	if t.adding {
-		if err := removeAll(t.tree); err != nil {
+		if err := t.discard(t.tree); err != nil {
 			return err
 		}
 	}

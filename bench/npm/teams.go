@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/mergefest/mergefest/bench/internal/stock"
@@ -51,6 +52,8 @@ type teamMaker struct {
 	teams   []*team
 	closers []func() error
 	notes   []string // for the reader of the results
+
+	discarded int // so far
 }
 
 // newTeams makes the contestants that the flags ask for. Close the result, also after an error.
@@ -93,7 +96,7 @@ func (m *teamMaker) close() error {
 func (m *teamMaker) add(name, folder, tree string) (t *team, dir string) {
 	dir = filepath.Join(m.c.dir, folder)
 	a := m.app
-	t = &team{name: name, src: filepath.Join(dir, "src"), tree: filepath.Join(dir, tree, "node_modules"), reg: m.reg, app: a}
+	t = &team{name: name, src: filepath.Join(dir, "src"), tree: filepath.Join(dir, tree, "node_modules"), reg: m.reg, app: a, discard: m.discard}
 	t.write = func(s state) error { return a.write(t.src, s, t.reg) }
 	m.teams = append(m.teams, t)
 	return t, dir
@@ -106,7 +109,7 @@ func (m *teamMaker) npm(name, folder string, args ...string) *team {
 		args = []string{"ci"}
 	}
 	t.reset = func(context.Context) error {
-		return removeAll(t.tree, filepath.Join(dir, "npmcache"), filepath.Join(dir, "home"))
+		return m.discard(t.tree, filepath.Join(dir, "npmcache"), filepath.Join(dir, "home"))
 	}
 	t.build = func(ctx context.Context) error {
 		return command(ctx, t.src, npmEnv(m.reg, dir), nil, append([]string{"npm"}, args...)...)
@@ -130,7 +133,7 @@ func (m *teamMaker) keepCache(t *team) {
 			}
 			filled = true
 		}
-		return removeAll(t.tree)
+		return m.discard(t.tree)
 	}
 }
 
@@ -149,7 +152,7 @@ func (m *teamMaker) mergefest() {
 		if err := stop(ctx); err != nil {
 			return err
 		}
-		return removeAll(filepath.Dir(t.tree), state, filepath.Join(dir, "home"))
+		return m.discard(filepath.Dir(t.tree), state, filepath.Join(dir, "home"))
 	}
 	t.build = func(ctx context.Context) error {
 		return command(ctx, t.src, env, nil, m.c.mergefest, "build", "--progress", "quiet", "--npm-scripts", "none",
@@ -173,7 +176,7 @@ func (m *teamMaker) mergefestStock() {
 	d := m.daemon(t, dir)
 	env := npmEnv(m.reg, dir)
 	t.reset = func(ctx context.Context) error {
-		return errors.Join(d.Restart(ctx), removeAll(filepath.Dir(t.tree), filepath.Join(dir, "state"), filepath.Join(dir, "home")))
+		return errors.Join(d.Restart(ctx), m.discard(filepath.Dir(t.tree), filepath.Join(dir, "state"), filepath.Join(dir, "home")))
 	}
 	t.build = func(ctx context.Context) error {
 		return command(ctx, t.src, env, nil, m.c.mergefest, "build", "--progress", "quiet", "--npm-scripts", "none",
@@ -187,6 +190,23 @@ func (m *teamMaker) daemon(t *team, dir string) *stock.Daemon {
 	m.closers = append(m.closers, d.Stop)
 	t.daemons = d.PIDs
 	return d
+}
+
+// discard makes paths vanish, without deleting: ext4 passes over the inodes of deleted files for
+// minutes, one by one, so that whoever comes next would create files several times slower. The working
+// directory is removed in the end.
+func (m *teamMaker) discard(paths ...string) error {
+	for _, p := range paths {
+		m.discarded++
+		to := filepath.Join(m.c.dir, "discarded", strconv.Itoa(m.discarded))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(p, to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func removeAll(paths ...string) error {

@@ -17,6 +17,7 @@ import (
 // Daemon is a stock buildkitd, the program Bin, with its state below Dir.
 type Daemon struct {
 	Bin, Dir string
+	starts   int
 	cmd      *exec.Cmd
 }
 
@@ -37,7 +38,10 @@ func (s *Daemon) Restart(ctx context.Context) error {
 		return err
 	}
 	root := filepath.Join(s.Dir, "bk")
-	if err := os.RemoveAll(root); err != nil {
+	// What is deleted makes the file system slow for minutes; whoever owns Dir deletes it in the end.
+	s.starts++
+	old := fmt.Sprintf("%s-old-%d", root, s.starts)
+	if err := os.Rename(root, old); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
