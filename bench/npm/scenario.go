@@ -55,7 +55,7 @@ type team struct {
 	reg  *registry
 	app  *app
 	// reset drops the tree, all caches and the state of daemons.
-	reset func(context.Context) error
+	reset   func(context.Context) error
 	discard func(paths ...string) error
 	// write brings src into a state.
 	write func(state) error
