@@ -241,6 +241,12 @@ func makePackage(p *packages.Package, godebug string) *Package {
 			out.Imports[raw] = dep.PkgPath
 		}
 	}
+	// The go command adds an import that no source has and "go list" doesn't tell: the compiler
+	// turns uses of simd into uses of this package (cmd/go's load.SimdBridgePkg).
+	const bridge = "simd/internal/bridge"
+	if simd := p.Imports["simd"]; simd != nil && simd.Imports[bridge] != nil {
+		out.Imports[bridge] = bridge
+	}
 	return out
 }
 

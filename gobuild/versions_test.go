@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/tools/go/packages"
+
 	"github.com/mergefest/mergefest/gomod"
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
@@ -93,6 +95,23 @@ func TestOldVersionsAreRefused(t *testing.T) {
 		var refused *Unsupported
 		if got := errors.As(err, &refused); got != want {
 			t.Errorf("%s: %v", version, err)
+		}
+	}
+}
+
+// TestSimdBridge: a package that imports simd imports its bridge, where there is one.
+func TestSimdBridge(t *testing.T) {
+	bridge := &packages.Package{PkgPath: "simd/internal/bridge"}
+	for _, c := range []struct {
+		simd *packages.Package
+		want bool
+	}{
+		{&packages.Package{PkgPath: "simd", Imports: map[string]*packages.Package{"simd/internal/bridge": bridge}}, true},
+		{&packages.Package{PkgPath: "simd"}, false},
+	} {
+		p := makePackage(&packages.Package{PkgPath: "example.com/app", Imports: map[string]*packages.Package{"simd": c.simd}}, "")
+		if got := p.Imports["simd/internal/bridge"] != ""; got != c.want || p.Imports["simd"] != "simd" {
+			t.Errorf("got %v, want the bridge: %v", p.Imports, c.want)
 		}
 	}
 }
