@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mergefest/mergefest/gobuild"
@@ -70,12 +71,17 @@ func (o Options) noGo() bool {
 		if !filepath.IsAbs(p) {
 			p = filepath.Join(o.Dir, p)
 		}
-		files, err := filepath.Glob(filepath.Join(p, "*.go"))
-		if st, serr := os.Stat(p); serr != nil || !st.IsDir() || err != nil || len(files) > 0 || exists(filepath.Join(p, "go.mod")) {
+		if found, err := hasGo(p); err != nil || found || exists(filepath.Join(p, "go.mod")) {
 			return false
 		}
 	}
 	return true
+}
+
+// hasGo tells whether a directory has Go files.
+func hasGo(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), ".go") }), err
 }
 
 func exists(file string) bool {

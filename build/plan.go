@@ -70,10 +70,18 @@ type target struct {
 }
 
 // NothingError says that no analyzer found anything to build.
-type NothingError struct{ Dir string }
+type NothingError struct {
+	Dir string
+	// GoFiles says that the directory has Go files, which are in no module.
+	GoFiles bool
+}
 
 func (e *NothingError) Error() string {
-	return fmt.Sprintf("%s: nothing to build here: no go.mod, go.work, Go file, package-lock.json or npm-shrinkwrap.json was found; name the project's directory with -C, a directory to search with ./..., or a graph with --graph", e.Dir)
+	s := e.Dir + ": nothing to build here: "
+	if e.GoFiles {
+		return s + "its Go files are in no module, there is no go.mod in the directory or above it; make one with go mod init, or name the files"
+	}
+	return s + "no go.mod, go.work, Go file, package-lock.json or npm-shrinkwrap.json was found; name the project's directory with -C, a directory to search with ./..., or a graph with --graph"
 }
 
 // Plan makes the graph that Build would run, without an engine.
@@ -115,7 +123,8 @@ func plan(ctx context.Context, o Options, t target) (*Planned, error) {
 		parts = append(parts, made...)
 	}
 	if len(parts) == 0 {
-		return nil, &NothingError{dir}
+		found, err := hasGo(dir)
+		return nil, &NothingError{Dir: dir, GoFiles: found && err == nil}
 	}
 	return join(dir, parts)
 }

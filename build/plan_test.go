@@ -81,6 +81,27 @@ func TestNothingToBuild(t *testing.T) {
 	if _, err := Plan(context.Background(), Options{Dir: filepath.Join(dir, "readme")}); err == nil {
 		t.Error("a file was taken for a project")
 	}
+	if nothing.GoFiles || strings.Contains(nothing.Error(), "go mod init") {
+		t.Errorf("Go files in a directory without any: %v", nothing)
+	}
+	dir = tree(t, "main.go")
+	if _, err := Plan(context.Background(), Options{Dir: dir}); !errors.As(err, &nothing) || !nothing.GoFiles || !strings.Contains(err.Error(), "go mod init") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// TestFindGoInOddDirectories: names of directories are no patterns.
+func TestFindGoInOddDirectories(t *testing.T) {
+	dir := tree(t, "a[b-c]*?/go.mod", "a[b-c]*?/main.go", "a[b-c]*?/docs/readme")
+	odd := filepath.Join(dir, "a[b-c]*?")
+	for _, o := range []Options{{Dir: odd}, {Dir: odd, Patterns: []string{"."}}, {Dir: filepath.Join(odd, "docs"), Patterns: []string{".."}}} {
+		if dirs, err := findGo(o); err != nil || !slices.Equal(dirs, []string{o.Dir}) {
+			t.Errorf("%+v: found %q, %v", o, dirs, err)
+		}
+	}
+	if dirs, err := findGo(Options{Dir: odd, Patterns: []string{"./docs"}}); err != nil || len(dirs) > 0 {
+		t.Errorf("a directory without Go files: found %q, %v", dirs, err)
+	}
 }
 
 func localNode(name, root string) graph.Node {
