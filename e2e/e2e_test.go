@@ -59,6 +59,7 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 			"failed":    cmdFailed,
 			"edit":      cmdEdit,
 			"gitserver": cmdGitServer,
+			"sshserver": cmdSSHServer,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, host...)

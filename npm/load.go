@@ -180,8 +180,11 @@ func (a *app) inflate(ctx context.Context) error {
 	var errs Errors
 	src := newSources(a.opt.Config, a.lock, true)
 	for _, n := range t.ordered() {
-		if n.isLink() || !strings.HasPrefix(n.loc, "node_modules/") || parseSpec(n.resolved, "").kind == specGit || n.version() == "" {
+		if n.isLink() || !strings.HasPrefix(n.loc, "node_modules/") || n.version() == "" {
 			continue
+		}
+		if k := parseSpec(n.resolved, "").kind; k == specGit || k == specFile {
+			continue // no registry knows it; planning refuses it
 		}
 		if a.opt.Facts == nil {
 			return &Error{Reason: NeedsNetwork, File: a.lock.doc.file,

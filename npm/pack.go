@@ -46,8 +46,7 @@ func (s *sources) gitSource(n *node, out *source) *Error {
 	_, password := u.User.Password()
 	switch {
 	case s.old:
-		return &Error{Reason: GitDependency, Package: n.id(), Msg: "comes from git, and a lockfile of version 1 doesn't say what its manifest has",
-			Advice: "run npm install --package-lock-only --lockfile-version 3"}
+		return oldSource(GitDependency, n, "comes from git")
 	case password || u.User != nil && u.Scheme != "ssh":
 		return &Error{Reason: CredentialsInURL, Package: n.id(), Msg: "its URL in the lockfile has a user name or a password: " + u.Redacted(),
 			Advice: "take it out of the URL, and set the environment variable GIT_AUTH_TOKEN." + u.Host}
@@ -64,6 +63,12 @@ func (s *sources) gitSource(n *node, out *source) *Error {
 	out.gitPath = g.path
 	out.unverified = true // the commit's hash was checked, and what is packed of it has no other
 	return nil
+}
+
+// oldSource refuses what no registry knows: npm can't complete such an entry of an old lockfile either.
+func oldSource(reason Reason, n *node, what string) *Error {
+	return &Error{Reason: reason, Package: n.id(), Msg: what + ", and a lockfile of version 1 doesn't say what its manifest has",
+		Advice: "run npm install --package-lock-only --lockfile-version 3"}
 }
 
 // pack makes the nodes of a package that has to be packed: what brings its files, and what packs

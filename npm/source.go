@@ -83,6 +83,8 @@ func (s *sources) find(n *node) (source, *Error) {
 			return out, err
 		}
 		out.urls = urls
+	case k.kind == specFile && s.old:
+		return out, oldSource(LocalPackage, n, "is a tarball of the project")
 	case k.kind == specFile:
 		out.file = k.value
 		return out, s.integrity(n, &out)

@@ -31,6 +31,7 @@ if [ "${1:-}" = --test ]; then
 	for p in crun runc git; do
 		has $p || { echo "setup: installing $p"; install $p; }
 	done
+	has ssh || { echo "setup: installing openssh-client"; install openssh-client; }
 	has newuidmap || { echo "setup: installing uidmap"; install uidmap; }
 	# The embedded engine is tested as a user other than root, too. On a machine that isn't CI's
 	# there may be such a user already; none is made without being asked for.
