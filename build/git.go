@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 
+	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/llbgen"
 )
 
@@ -68,4 +71,21 @@ func sshAgent(plan *llbgen.Plan, getenv func(string) string) ([]session.Attachab
 		return nil, fmt.Errorf("the agent at SSH_AUTH_SOCK: %w", err)
 	}
 	return []session.Attachable{agent}, nil
+}
+
+// noPrompt is how git says that it would ask for a user's name.
+var noPrompt = regexp.MustCompile(`could not read Username for '\w+://([^/'@]+)[^']*': terminal prompts disabled`)
+
+// gitHints adds what to do to what an engine says of a repository.
+func gitHints(text string) string {
+	text = strings.ReplaceAll(text, "unknown scheme git: not found", "the engine's machine has no git command; install it there and restart the engine (mergefest engine stop)")
+	return noPrompt.ReplaceAllString(text, "$0 (the repository isn't public, or isn't there; for a private one set GIT_AUTH_TOKEN.$1 or GIT_AUTH_TOKEN)")
+}
+
+// readsGit reports whether the graph reads a repository.
+func (p *Planned) readsGit() bool {
+	return slices.ContainsFunc(p.Graph.Nodes(), func(n graph.Node) bool {
+		_, ok := n.Action.(*graph.Git)
+		return ok
+	})
 }

@@ -32,6 +32,9 @@ func (p *Planned) Translate(text string) string {
 	for _, t := range p.translate {
 		text = t(text)
 	}
+	if hinted := gitHints(text); hinted != text && p.readsGit() {
+		return hinted
+	}
 	return text
 }
 
