@@ -221,6 +221,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 	// A file that changes while it is sent ends the build with its name.
 	ctx, release := b.files.Guard(ctx)
 	defer release()
+	var done delivered
 	g, gctx := errgroup.WithContext(ctx)
 	for _, e := range plan.Exports {
 		g.Go(func() error {
@@ -234,14 +235,22 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 				if b.o.Output != "" && !e.Discard {
 					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Keep: onlyFiles(e.Roots)}
 				}
-				if _, err := b.engine.Solve(gctx, r); err != nil {
+				res, err := b.engine.Solve(gctx, r)
+				if err != nil {
 					return err
+				}
+				if r.Output != nil {
+					done.add(r.Output.Dir, res)
 				}
 			}
 			return nil
 		})
 	}
-	return g.Wait()
+	err = g.Wait()
+	for _, line := range done.lines(b.o.Output) {
+		b.display.Printf("%s", line)
+	}
+	return err
 }
 
 // onlyFiles says that the results are files, not whole directories: programs of earlier builds stay

@@ -19,8 +19,9 @@ import (
 )
 
 // startTimeout bounds the time from starting a server until it is ready. It includes waiting for
-// a predecessor that is closing.
-const startTimeout = 2 * time.Minute
+// a predecessor that is closing. It is long, because a big cache on a busy disk takes minutes to open;
+// a server that dies is noticed at once.
+const startTimeout = 10 * time.Minute
 
 // slowStart is when a start that lasts is remarked on.
 const slowStart = 5 * time.Second

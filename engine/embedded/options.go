@@ -18,7 +18,7 @@ const (
 	defaultCacheShare = 10
 	defaultCacheMax   = 50 << 30
 	defaultCacheMin   = 2 << 30
-	defaultLockWait   = 90 * time.Second // less than what a client waits for a start
+	defaultLockWait   = 5 * time.Minute // less than what a client waits for a start
 )
 
 // Options configure a server. Only StateDir is needed.
@@ -43,7 +43,7 @@ type Options struct {
 	// Runtime is the OCI runtime's path; empty looks for crun, then runc.
 	Runtime string
 	// LockWait is how long to wait for the state directory's last server, which may be closing its
-	// stores; 0 is 90 seconds.
+	// stores; 0 is five minutes.
 	LockWait time.Duration
 	// Log receives remarks for people; nil drops them.
 	Log io.Writer

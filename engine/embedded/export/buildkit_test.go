@@ -61,7 +61,7 @@ func solve(t testing.TB, e *engine.Engine, s llb.State, dir string, attrs ...str
 	if err != nil {
 		return export.Summary{}, err
 	}
-	sum, ok := export.ParseResponse(res.Response)
+	sum, ok := engine.ParseSummary(res.Response)
 	if !ok {
 		t.Fatalf("response: %v", res.Response)
 	}

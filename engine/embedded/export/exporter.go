@@ -48,7 +48,7 @@ type Options struct {
 // and source-date-epoch, which means nothing here: files get the time at which they are written,
 // so that tools which compare times see what changed.
 //
-// The response holds the Summary; see ParseResponse.
+// The response holds the Summary; see engine.ParseSummary.
 func Wrap(w worker.Worker, o Options) worker.Worker { return &exportingWorker{Worker: w, o: o} }
 
 type exportingWorker struct {
@@ -161,7 +161,7 @@ func (in *instance) Export(ctx context.Context, src *exporter.Source, info expor
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("export to %s: %w", req.Dest, err)
 	}
-	return sum.response(), nil, nil, nil
+	return sum.Response(), nil, nil, nil
 }
 
 // placed is a result and the directory where it goes.

@@ -36,18 +36,6 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-func TestResponse(t *testing.T) {
-	for _, s := range []Summary{{}, {Files: 1, Written: 2, Unchanged: 3, Removed: 4, Bytes: 5 << 40, Notes: []string{"a", "b"}}} {
-		got, ok := ParseResponse(s.response())
-		if diff := cmp.Diff(s, got); !ok || diff != "" {
-			t.Error(ok, diff)
-		}
-	}
-	if _, ok := ParseResponse(map[string]string{"containerimage.digest": "sha256:0"}); ok {
-		t.Error("took another exporter's response for its own")
-	}
-}
-
 func TestMountDirs(t *testing.T) {
 	for _, c := range []struct {
 		mounts []mount.Mount

@@ -46,6 +46,9 @@ type Request struct {
 	fault func(op, path string) error
 }
 
+// Summary says what a Sync did.
+type Summary = engine.Summary
+
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID int }
 

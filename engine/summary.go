@@ -1,13 +1,13 @@
 // The summary of an export as it travels from the engine to its client.
 
-package export
+package engine
 
 import (
 	"strconv"
 	"strings"
 )
 
-// Summary says what an export did. Files are regular files and symbolic links.
+// Summary says what an export of the embedded engine did. Files are regular files and symbolic links.
 type Summary struct {
 	Files     int // in the result
 	Written   int // created or replaced
@@ -28,7 +28,8 @@ const (
 	keyNotes     = "mergefest.export.notes" // lines
 )
 
-func (s Summary) response() map[string]string {
+// Response is the summary as the exporter answers it.
+func (s Summary) Response() map[string]string {
 	m := map[string]string{
 		keyFiles:     strconv.Itoa(s.Files),
 		keyWritten:   strconv.Itoa(s.Written),
@@ -42,9 +43,9 @@ func (s Summary) response() map[string]string {
 	return m
 }
 
-// ParseResponse finds the summary in an exporter's response (engine.Result.Response). It reports
-// false if another exporter wrote the response.
-func ParseResponse(m map[string]string) (Summary, bool) {
+// ParseSummary finds the summary in an exporter's response (Result.Response). It reports false if
+// another exporter wrote the response.
+func ParseSummary(m map[string]string) (Summary, bool) {
 	var s Summary
 	for key, field := range map[string]*int{keyFiles: &s.Files, keyWritten: &s.Written, keyUnchanged: &s.Unchanged, keyRemoved: &s.Removed} {
 		n, err := strconv.Atoi(m[key])
