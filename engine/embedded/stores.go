@@ -28,6 +28,7 @@ const namespace = "buildkit"
 
 // stores are what a worker keeps on the disk.
 type stores struct {
+	root        string
 	snapshotter string // its name
 	snapshots   *storage.MetaStore
 	containerd  *bolt.DB
@@ -48,7 +49,7 @@ func boltOptions() *bolt.Options {
 }
 
 func openStores(ctx context.Context, root string) (_ *stores, err error) {
-	s := &stores{}
+	s := &stores{root: root}
 	defer func() {
 		if err != nil {
 			s.close()

@@ -32,6 +32,8 @@ import (
 	"github.com/moby/sys/userns"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/mergefest/mergefest/engine/embedded/assemble"
 )
 
 // orderedWorker gives containers and in-process actions slots of their own: the former need
@@ -41,6 +43,7 @@ type orderedWorker struct {
 	inProcess  InProcess
 	containers *semaphore.Weighted
 	functions  *semaphore.Weighted
+	trees      *assemble.Assembler // nil leaves all merges to BuildKit
 }
 
 // ResolveOp is base.Worker's but for the semaphore of exec ops. An op that waits for a slot has not
@@ -52,7 +55,11 @@ func (w *orderedWorker) ResolveOp(v solver.Vertex, s frontend.FrontendLLBBridge,
 	}
 	exec, ok := op.Op.(*pb.Op_Exec)
 	if !ok || p.Network {
-		return w.Worker.ResolveOp(v, s, sm, p)
+		other, err := w.Worker.ResolveOp(v, s, sm, p)
+		if _, file := op.Op.(*pb.Op_File); file && err == nil && w.trees != nil {
+			return newMergingOp(other, nil, w.trees), nil
+		}
+		return other, err
 	}
 	slots := w.containers
 	if w.inProcess != nil && w.inProcess.Recognise(exec.Exec.GetMeta().GetArgs()) {
@@ -62,7 +69,11 @@ func (w *orderedWorker) ResolveOp(v solver.Vertex, s frontend.FrontendLLBBridge,
 	if m, ok := v.Options().Metadata.(*linuxresources.Metadata); ok && m != nil {
 		limits = m.LinuxResources
 	}
-	return ops.NewExecOp(v, exec, op.Platform, w.CacheMgr, slots, sm, w.WorkerOpt.Executor, w, limits, false)
+	made, err := ops.NewExecOp(v, exec, op.Platform, w.CacheMgr, slots, sm, w.WorkerOpt.Executor, w, limits, false)
+	if err != nil || w.trees == nil {
+		return made, err
+	}
+	return newMergingOp(made, exec.Exec, w.trees), nil
 }
 
 // newWorker assembles the worker on opened stores. It takes over s.records.
@@ -83,6 +94,7 @@ func newWorker(ctx context.Context, root string, o Options, s *stores, exec *exe
 	if err != nil {
 		hostname = "unknown"
 	}
+	snapshotter := containerdsnapshot.NewSnapshotter(s.snapshotter, s.meta.Snapshotter(s.snapshotter), namespace, nil)
 	w, err := base.NewWorker(ctx, base.WorkerOpt{
 		ID:   id,
 		Root: root,
@@ -94,7 +106,7 @@ func newWorker(ctx context.Context, root string, o Options, s *stores, exec *exe
 		BuildkitVersion:  buildkitVersion(),
 		NetworkProviders: exec.networks,
 		Executor:         exec,
-		Snapshotter:      containerdsnapshot.NewSnapshotter(s.snapshotter, s.meta.Snapshotter(s.snapshotter), namespace, nil),
+		Snapshotter:      snapshotter,
 		ContentStore:     s.content,
 		Applier:          apply.NewFileSystemApplier(s.content),
 		Differ:           walking.NewWalkingDiff(s.content),
@@ -113,6 +125,7 @@ func newWorker(ctx context.Context, root string, o Options, s *stores, exec *exe
 		Worker: w, inProcess: o.InProcess,
 		containers: semaphore.NewWeighted(int64(o.Containers)),
 		functions:  semaphore.NewWeighted(int64(o.InProcessSlots)),
+		trees:      s.assembler(snapshotter),
 	}, nil
 }
 

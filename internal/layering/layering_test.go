@@ -73,6 +73,8 @@ var rules = []rule{
 		why: "The engine executes ops; it knows neither graphs nor ecosystems."},
 	{pkg: "engine/embedded/export", allow: []string{"engine"}, deny: ecosystems,
 		why: "The exporter writes layers to a directory, whatever is in them."},
+	{pkg: "engine/embedded/assemble", deny: append([]string{module}, ecosystems...),
+		why: "It makes the trees of merges, whatever is in them, from what BuildKit gives it."},
 	{pkg: "progress", allow: []string{"graph", "graph/action"}, deny: buildkitDaemon,
 		why: "Views show what happens to nodes; they neither plan nor execute."},
 	{pkg: "build", allow: []string{"engine", "gobuild", "gomod", "graph", "graph/action", "internal/helperbin", "internal/localfs", "llbgen", "npm", "progress", "toolchain"},
