@@ -223,6 +223,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 	defer release()
 	var done delivered
 	g, gctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(gctx, b.tracker.Stop)()
 	for _, e := range plan.Exports {
 		g.Go(func() error {
 			for _, def := range e.Definitions {

@@ -122,7 +122,7 @@ func Open(o Options) (*Display, error) {
 	mode := o.Mode
 	if mode == Auto {
 		mode = Plain
-		if t := o.Env("TERM"); isTerm && t != "dumb" {
+		if t := o.Env("TERM"); isTerm && t != "" && t != "dumb" {
 			mode = TTY
 		}
 	}

@@ -3,6 +3,7 @@
 package progress
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -51,6 +52,7 @@ type Tracker struct {
 	events   []event
 	failures []Failure
 	finished bool
+	stopped  bool // by Stop
 }
 
 // group counts the nodes of one ecosystem and kind.
@@ -157,6 +159,15 @@ func (t *Tracker) Transferred(id graph.ID, files int, bytes int64) {
 	}
 }
 
+// Stop says that the solves are being ended from outside: by an interrupt, or because one of them
+// failed. What fails from now on fails for that, in words that needn't tell so ("EOF"), and counts as
+// not reached.
+func (t *Tracker) Stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+}
+
 // Finish says that all solves are over. If ok, what the engine never touched was cached; if not,
 // it wasn't reached. Later statuses are ignored.
 func (t *Tracker) Finish(ok bool) {
@@ -211,17 +222,21 @@ func (t *Tracker) update(solve int, s *client.SolveStatus) {
 		}
 		v := t.vertex(cv.Digest)
 		v.name, v.leaf = cv.Name, len(cv.Inputs) == 0
+		failure := cv.Error
+		if t.stopped && failure != "" && !v.told {
+			failure = context.Canceled.Error()
+		}
 		if cv.Started != nil {
-			r := run{start: *cv.Started, seen: now, cached: cv.Cached, err: cv.Error}
+			r := run{start: *cv.Started, seen: now, cached: cv.Cached, err: failure}
 			if cv.Completed != nil {
 				r.end = *cv.Completed
 				r.cached = r.cached || r.end.Before(t.cfg.Begun) && r.err == ""
 			}
 			v.add(solve, r)
 			changed[v] = struct{}{}
-		} else if cv.Error != "" {
+		} else if failure != "" {
 			// An op that could not even begin, for instance an unknown kind of op.
-			v.add(solve, run{start: now, end: now, seen: now, err: cv.Error})
+			v.add(solve, run{start: now, end: now, seen: now, err: failure})
 			changed[v] = struct{}{}
 		}
 	}

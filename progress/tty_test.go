@@ -57,7 +57,12 @@ func openTTY(t *testing.T, w, h int, env map[string]string, nodes ...graph.Node)
 	c := open(t, Options{
 		Mode: Auto, Out: v,
 		Size: func() (int, int, bool) { return v.Width, v.Height, true },
-		Env:  func(k string) string { return env[k] },
+		Env: func(k string) string {
+			if k == "TERM" {
+				return "xterm"
+			}
+			return env[k]
+		},
 	}, nodes...)
 	return c, v
 }

@@ -190,6 +190,7 @@ func TestModes(t *testing.T) {
 		{Auto, notATerminal, "xterm", "*progress.plainView"},
 		{"", terminal, "xterm", "*progress.ttyView"},
 		{Auto, terminal, "dumb", "*progress.plainView"},
+		{Auto, terminal, "", "*progress.plainView"},
 		{Plain, terminal, "xterm", "*progress.plainView"},
 		{TTY, notATerminal, "xterm", "error"},
 		{"fancy", terminal, "xterm", "error"},
