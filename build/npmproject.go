@@ -138,6 +138,9 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	}
 	var plans []*npm.Plan
 	for _, name := range platforms {
+		if len(platforms) > 1 {
+			lo.Variant = name
+		}
 		if lo.Platform, err = npm.ParsePlatform(name); err != nil {
 			return nil, &UsageError{err.Error()}
 		}

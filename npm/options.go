@@ -15,6 +15,8 @@ type Options struct {
 	// Dir is the app's directory in the file system; empty is its top.
 	Dir      string
 	Platform Platform
+	// Variant tells apart the nodes of plans of one app for several platforms: "linux/arm64".
+	Variant string
 	// Config is npm's configuration; nil has no settings.
 	Config *Config
 	// Omit adds "dev", "optional" or "peer" to what the configuration leaves out; Include takes

@@ -164,8 +164,8 @@ func (a *app) ownSteps(o *ownScripts) []scriptStep {
 
 // runOwn adds the node that runs them on the packages, and returns the merge of both.
 func (a *app) runOwn(p *Plan, o *ownScripts, packages *graph.Merge) (*graph.Merge, error) {
-	id := graph.ID{Ecosystem: "npm", Kind: "packages", Package: p.App, Variant: a.dir}
-	own := graph.ID{Ecosystem: "npm", Kind: "install", Package: p.App, Variant: a.dir}
+	id := graph.ID{Ecosystem: "npm", Kind: "packages", Package: p.App, Variant: a.variant("")}
+	own := graph.ID{Ecosystem: "npm", Kind: "install", Package: p.App, Variant: a.variant("")}
 	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: packages}, a.opt.Runtime.Node)
 	r := newRuns(a, id)
 	m := &mounts{list: map[string]graph.Input{}}
@@ -246,7 +246,7 @@ func (r *runs) ownSources(m *mounts, o *ownScripts) error {
 			}
 		}
 	}
-	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[""]), Variant: a.dir + ":install"}
+	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[""]), Variant: a.variant("") + ":install"}
 	local := &graph.Local{}
 	for _, f := range sortedKeys(set) {
 		local.Files = append(local.Files, graph.LocalFile{Path: f})

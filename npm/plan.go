@@ -74,7 +74,7 @@ func (a *app) plan() (*Plan, error) {
 	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
 		return nil, err
 	}
-	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.dir}
+	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.variant("")}
 	if len(set) > 0 {
 		p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: &graph.Write{Files: set}})
 		merge.Parts = append(merge.Parts, graph.Input{From: id})

@@ -61,9 +61,19 @@ func (r *runs) make(k scriptKey) (graph.ID, error) {
 	for _, o := range kept {
 		run.Outputs = append(run.Outputs, action.Output{Path: o, From: a.place(o)})
 	}
-	id := graph.ID{Ecosystem: "npm", Kind: "run", Package: label, Variant: path.Join(a.dir, k.loc) + ":" + k.name}
+	id := graph.ID{Ecosystem: "npm", Kind: "run", Package: label, Variant: a.variant(k.loc) + ":" + k.name}
 	r.nodes[id] = graph.Node{ID: id, Platform: a.opt.Runtime.Platform, Action: run}
 	return id, nil
+}
+
+// variant tells apart the nodes of packages of one name, by directory and, if there are several, by
+// platform.
+func (a *app) variant(loc string) string {
+	v := path.Join(a.dir, loc)
+	if a.opt.Variant != "" {
+		v += "," + a.opt.Variant
+	}
+	return v
 }
 
 // place is where a path of the app is in a container.
@@ -103,7 +113,7 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 		return err
 	}
 	files = sortedUnique(append(append(files, manifests...), path.Join(a.dir, "package.json")))
-	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[k.loc]), Variant: path.Join(a.dir, k.loc) + ":" + k.name}
+	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[k.loc]), Variant: a.variant(k.loc) + ":" + k.name}
 	local := &graph.Local{}
 	for _, f := range files {
 		local.Files = append(local.Files, graph.LocalFile{Path: f})
@@ -130,7 +140,7 @@ func (r *runs) addInstalled(m *mounts, k scriptKey) {
 		target = ""
 	}
 	merge.Parts = append(merge.Parts, graph.Input{From: a.own, Target: target})
-	id := graph.ID{Ecosystem: "npm", Kind: "sources", Package: packageLabel(a.manifests[k.loc]), Variant: path.Join(a.dir, k.loc) + ":" + k.name}
+	id := graph.ID{Ecosystem: "npm", Kind: "sources", Package: packageLabel(a.manifests[k.loc]), Variant: a.variant(k.loc) + ":" + k.name}
 	r.nodes[id] = graph.Node{ID: id, Action: merge}
 	m.list = map[string]graph.Input{ProjectDir: {From: id, Target: ProjectDir, Writable: true}}
 }
@@ -139,7 +149,7 @@ func (r *runs) addInstalled(m *mounts, k scriptKey) {
 func (r *runs) unit(loc string) (graph.ID, error) {
 	a := r.app
 	top := path.Join(a.dir, loc)
-	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[loc]), Variant: top}
+	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[loc]), Variant: a.variant(loc)}
 	if _, ok := r.nodes[id]; ok {
 		return id, nil
 	}

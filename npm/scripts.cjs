@@ -64,6 +64,7 @@ function packageEnv (value, name, env) {
 function readPackage (dir) {
   const pkg = JSON.parse(fs.readFileSync(path.join(dir, 'package.json'), 'utf8').replace(/^\uFEFF/, ''))
   if (typeof pkg.bin === 'string') pkg.bin = { [String(pkg.name).replace(/^@.*\//, '')]: pkg.bin }
+  for (const [k, v] of Object.entries(pkg.bin || {})) pkg.bin[k] = path.join('/', String(v)).slice(1)
   return pkg
 }
 
