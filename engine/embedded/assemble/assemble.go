@@ -79,10 +79,17 @@ func (a *Assembler) Prepare(ctx context.Context, ref cache.ImmutableRef) {
 	if ref == nil || ref.Get(keyMergeParents) == nil {
 		return
 	}
+	key := ref.GetString(keySnapshot)
+	there := func() bool {
+		_, err := a.Snapshots.Stat(ctx, key)
+		return err == nil
+	}
+	if key == "" || there() {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := ref.GetString(keySnapshot)
-	if _, err := a.Snapshots.Stat(ctx, key); key == "" || err == nil {
+	if there() { // made meanwhile
 		return
 	}
 	chain := ref.LayerChain()
