@@ -47,6 +47,12 @@ func (p *planner) names(into map[string]string) {
 		if rel, err := filepath.Rel(p.cfg.Dir, dir); err == nil && len(rel) < len(dir) {
 			dir = rel
 		}
-		into[recorded(q)] = filepath.ToSlash(dir)
+		dir = filepath.ToSlash(dir)
+		into[recorded(q)] = dir
+		// The assembler prints names as it gets them, which are those of the user except for a
+		// directory that go.mod names by its absolute path.
+		if src := p.place(q); within(extRoot, src.dir) {
+			into[path.Dir(src.names([]string{"x"})[0])] = dir
+		}
 	}
 }

@@ -44,6 +44,7 @@ func (s source) names(files []string) []string {
 const (
 	modRoot   = "/mod" // parent of downloaded modules
 	localRoot = "/src" // the project directory
+	extRoot   = "/ext" // parent of directories that go.mod names by their absolute path
 )
 
 // sources mounts the sources of a unit's packages, and says where they are.
@@ -118,7 +119,7 @@ func (p *planner) place(q *Package) source {
 		}
 	}
 	if q.Module != nil {
-		return source{cwd: localRoot, dir: path.Join("/ext", q.Module.Path, inModule(q))}
+		return source{cwd: localRoot, dir: path.Join(extRoot, q.Module.Path, inModule(q))}
 	}
 	return source{cwd: localRoot, dir: localRoot}
 }
