@@ -111,6 +111,9 @@ func (HostLoader) Load(ctx context.Context, q Query) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkGODEBUG(ctx, q, facts); err != nil {
+		return nil, err
+	}
 	if facts.VCS, err = loadVCS(ctx, q, facts); err != nil {
 		return nil, err
 	}
