@@ -77,6 +77,7 @@ type building struct {
 	engine  *engine.Engine
 	target  target
 	planned *Planned
+	here    bool // fetches run in a process of this machine
 	tracker *progress.Tracker
 	files   *localfs.FS
 	store   content.Store
@@ -171,6 +172,7 @@ func (b *building) lower(ctx context.Context) (plan *llbgen.Plan, nodeOf func(di
 	if b.store, lo.Helper, err = openImports(ctx, b.target.stateDir, b.target.platform); err != nil {
 		return nil, nil, err
 	}
+	b.here = info.Embedded && inProcess(lo.Helper, info)
 	g, err := b.o.bucketed(b.planned.Graph, lo.Helper, &info)
 	if err != nil {
 		return nil, nil, err
@@ -262,7 +264,7 @@ func onlyFiles(roots []graph.Root) bool {
 
 // secrets collects what the definitions may ask for.
 func (b *building) secrets(plan *llbgen.Plan) (secrets.SecretStore, error) {
-	network, err := networkSettings(b.o.getenv)
+	network, err := networkSettings(b.o.getenv, b.here)
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	if err := l.copyImports(ctx, imports); err != nil {
 		return "", err
 	}
-	network, err := networkSettings(o.getenv)
+	network, err := networkSettings(o.getenv, false)
 	if err != nil {
 		return "", err
 	}

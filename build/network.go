@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+
+	digest "github.com/opencontainers/go-digest"
 )
 
 // networkSecret is the name of the secret; docs/architecture.md describes the document.
@@ -32,16 +35,28 @@ var proxyVars = [...]string{
 	"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy",
 }
 
-// networkSettings makes the document from the host's configuration. getenv is os.Getenv.
-func networkSettings(getenv func(string) string) ([]byte, error) {
-	ca, err := caBundle(getenv("SSL_CERT_FILE"))
+// networkSettings makes the document from the host's configuration. getenv is os.Getenv. If all
+// fetches run in a process of this machine, it names the bundle of authorities in place of holding it:
+// the engine asks for the document once for each of thousands of fetches.
+func networkSettings(getenv func(string) string, here bool) ([]byte, error) {
+	file, ca, err := caBundle(getenv("SSL_CERT_FILE"))
 	if err != nil {
 		return nil, err
 	}
 	doc := struct {
-		CA  string            `json:"ca,omitempty"`
-		Env map[string]string `json:"env,omitempty"`
-	}{CA: string(ca), Env: map[string]string{}}
+		CA       string            `json:"ca,omitempty"`
+		CAFile   string            `json:"caFile,omitempty"`
+		CADigest string            `json:"caDigest,omitempty"`
+		Env      map[string]string `json:"env,omitempty"`
+	}{Env: map[string]string{}}
+	if here && len(ca) > 0 {
+		if doc.CAFile, err = filepath.Abs(file); err != nil {
+			return nil, err
+		}
+		doc.CADigest = digest.FromBytes(ca).Encoded()
+	} else {
+		doc.CA = string(ca)
+	}
 	for _, name := range proxyVars {
 		if v := getenv(name); v != "" {
 			doc.Env[name] = v
@@ -57,22 +72,23 @@ func networkSettings(getenv func(string) string) ([]byte, error) {
 	return out, nil
 }
 
-func caBundle(chosen string) ([]byte, error) {
+// caBundle finds and reads the bundle; file is empty if there is none.
+func caBundle(chosen string) (file string, data []byte, err error) {
 	if chosen != "" {
 		b, err := os.ReadFile(chosen)
 		if err != nil {
-			return nil, fmt.Errorf("SSL_CERT_FILE: %w", err)
+			return "", nil, fmt.Errorf("SSL_CERT_FILE: %w", err)
 		}
-		return b, nil
+		return chosen, b, nil
 	}
 	for _, f := range caFiles {
 		b, err := os.ReadFile(f)
 		if err == nil {
-			return b, nil
+			return f, b, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return "", nil, err
 		}
 	}
-	return nil, nil
+	return "", nil, nil
 }

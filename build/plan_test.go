@@ -2,7 +2,9 @@ package build
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,12 +165,18 @@ func TestNetworkSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{"SSL_CERT_FILE": ca, "HTTPS_PROXY": "http://proxy.example.com:3128", "UNRELATED": "x"}
-	got, err := networkSettings(func(name string) string { return env[name] })
+	getenv := func(name string) string { return env[name] }
+	got, err := networkSettings(getenv, false)
 	if err != nil || string(got) != `{"ca":"-----BEGIN","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}` {
 		t.Errorf("%s, %v", got, err)
 	}
+	got, err = networkSettings(getenv, true)
+	want := fmt.Sprintf(`{"caFile":%q,"caDigest":"%x","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}`, ca, sha256.Sum256([]byte("-----BEGIN")))
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
 	env["SSL_CERT_FILE"] = ca + ".missing"
-	if _, err := networkSettings(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
+	if _, err := networkSettings(getenv, false); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
 		t.Errorf("a missing bundle: %v", err)
 	}
 }

@@ -94,7 +94,11 @@ func New(s Settings, opt Options) (*Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := pool(s.CA)
+	ca, err := s.authorities()
+	if err != nil {
+		return nil, err
+	}
+	roots, err := pool(ca)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,10 +15,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	digest "github.com/opencontainers/go-digest"
 
 	"github.com/mergefest/mergefest/graph/action"
 	"github.com/mergefest/mergefest/internal/helper/fetch"
@@ -133,6 +138,22 @@ func TestCAAndHTTP2(t *testing.T) {
 	_, err := do(t, fetcher(t, fetch.Settings{}, quick), fetch.Env{}, it)
 	if err == nil || !strings.Contains(err.Error(), "certificate authority") || strings.Contains(err.Error(), "tried") {
 		t.Errorf("got %v", err)
+	}
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, []byte(ca), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := fetch.Settings{CAFile: bundle, CADigest: digest.FromString(ca).Encoded()}
+	if _, err := do(t, fetcher(t, s, quick), fetch.Env{}, it); err != nil {
+		t.Errorf("the authority in a file: %v", err)
+	}
+	s.CADigest = digest.FromString("x").Encoded()
+	if _, err := fetch.New(s, quick); err == nil || !strings.Contains(err.Error(), bundle+" changed") {
+		t.Errorf("a bundle with another content: %v", err)
+	}
+	s.CAFile += "x"
+	if _, err := fetch.New(s, quick); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing bundle: %v", err)
 	}
 	if _, err := fetch.New(fetch.Settings{CA: "rubbish"}, quick); err == nil {
 		t.Error("a rubbish CA bundle was accepted")

@@ -3,10 +3,13 @@
 package fetch
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -16,6 +19,11 @@ import (
 type Settings struct {
 	// CA holds PEM certificates of authorities that are trusted besides the system's.
 	CA string `json:"ca,omitempty"`
+	// CAFile is a file with further ones, on the machine of the process that fetches, and CADigest the
+	// SHA-256 of its content in hex. It spares an engine that fetches in a process of the client's
+	// machine the bundle in each of its ops' secrets.
+	CAFile   string `json:"caFile,omitempty"`
+	CADigest string `json:"caDigest,omitempty"`
 	// Env holds the proxy variables as the client has them: HTTP_PROXY, HTTPS_PROXY and NO_PROXY,
 	// or in lower case. Others are ignored.
 	Env map[string]string `json:"env,omitempty"`
@@ -30,6 +38,21 @@ func ParseSettings(doc []byte) (Settings, error) {
 		return Settings{}, errors.New("the network settings are not a valid JSON document")
 	}
 	return s, nil
+}
+
+// authorities returns all certificates.
+func (s Settings) authorities() (string, error) {
+	if s.CAFile == "" {
+		return s.CA, nil
+	}
+	data, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return "", fmt.Errorf("the bundle of certificate authorities: %w", err)
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != s.CADigest {
+		return "", fmt.Errorf("the bundle of certificate authorities %s changed while it was used; build again", s.CAFile)
+	}
+	return s.CA + "\n" + string(data), nil
 }
 
 // proxies returns the function that chooses a proxy for a URL.
