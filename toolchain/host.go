@@ -77,6 +77,9 @@ func (s *Store) Host(ctx context.Context, goroot, version, platform string) (*Go
 	if err != nil {
 		return nil, &NotFoundError{GOROOT: goroot, Err: err}
 	}
+	if has, ok := key.release(version); !ok {
+		return nil, &NotFoundError{GOROOT: goroot, Err: fmt.Errorf("it is %s and the go command is %s: unset GOROOT, or put its bin directory first in PATH", has, version)}
+	}
 	if d, ok := s.find(ctx, key); ok {
 		return imported(d, version, platform), nil
 	}
@@ -133,6 +136,14 @@ func makeKey(goroot, platform string) (indexKey, error) {
 		key.Tools = append(key.Tools, fmt.Sprintf("%s %d %d", t.name, info.Size(), info.ModTime().UnixNano()))
 	}
 	return key, nil
+}
+
+// release is what VERSION says, and whether a go command of the version goVersion belongs to it: the
+// compiler refuses another one, package by package. Experiments follow the version after a space.
+func (k indexKey) release(goVersion string) (has string, ok bool) {
+	has, _, _ = strings.Cut(k.Version, "\n")
+	has = strings.TrimSpace(has)
+	return has, has == "" || has == goVersion || strings.HasPrefix(goVersion, has+" ")
 }
 
 func (s *Store) indexFile(key indexKey) (string, error) {

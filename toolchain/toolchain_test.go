@@ -173,6 +173,37 @@ func TestHostNotFound(t *testing.T) {
 	}
 }
 
+// TestHostOfAnotherVersion: GOROOT can lead a go command to the installation of another.
+func TestHostOfAnotherVersion(t *testing.T) {
+	root := fakeRoot(t, 0o644, time.Unix(1e9, 0))
+	version := filepath.Join(root, "VERSION")
+	for _, c := range []struct {
+		content, goVersion string
+		ok                 bool
+	}{
+		{"go1.99.1\ntime 2030-01-01T00:00:00Z\n", "go1.99.1", true},
+		{"go1.99.1\n", "go1.99.1 X:jsonv2", true},
+		{"go1.99.1 (vendor 1)", "go1.99.1 (vendor 1)", true},
+		{"go1.99.1\n", "go1.99.10", false},
+		{"go1.98.5\n", "go1.99.1", false},
+	} {
+		if err := os.WriteFile(version, []byte(c.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := OpenStore(t.TempDir()).Host(t.Context(), root, c.goVersion, testPlatform)
+		var nf *NotFoundError
+		if c.ok && err != nil || !c.ok && (!errors.As(err, &nf) || !strings.Contains(err.Error(), c.goVersion)) {
+			t.Errorf("VERSION %q, the go command %s: %v", c.content, c.goVersion, err)
+		}
+	}
+	if err := os.Remove(version); err != nil { // an installation built from a checkout
+		t.Fatal(err)
+	}
+	if _, err := OpenStore(t.TempDir()).Host(t.Context(), root, "devel go1.100-0123456", testPlatform); err != nil {
+		t.Error(err)
+	}
+}
+
 // database serves a checksum database below /sumdb/<name>, as a proxy does.
 func database(t *testing.T, sums map[string]string) (server, key string) {
 	t.Helper()
