@@ -132,6 +132,9 @@ func (p project) compare(t *testing.T, bin, state string, scripts bool) {
 		if err != nil {
 			t.Skipf("npm ci can't run the install scripts here: %v\n%s", err, out)
 		}
+		for _, loc := range p.scripted { // npm's scripts have a network, too
+			args = append(args, "--npm-network", loc[strings.LastIndex(loc, "node_modules/")+len("node_modules/"):])
+		}
 		all := keep
 		keep = func(path string) bool {
 			return all(path) && !slices.ContainsFunc(p.scripted, func(loc string) bool { return strings.HasPrefix(path, loc+"/") })
