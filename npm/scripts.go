@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path"
 	"sort"
+	"strings"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
@@ -206,7 +207,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		run.Network = run.Network || network
 		dir := path.Join(scriptApp, m.loc)
 		job, err := json.Marshal(scriptJob{Command: "ci", Steps: []scriptStep{{Dir: dir, Events: installEvents}},
-			Hint: s.app.scripts.hint(m.packageName(), network), Optional: m.flags.optional})
+			Hint: s.app.scripts.hint(m.packageName(), network), Optional: m.flags.optional, Changes: s.beside(n)})
 		if err != nil {
 			return graph.ID{}, fmt.Errorf("%s: %w", m.id(), err)
 		}
@@ -227,6 +228,21 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 	id := graph.ID{Ecosystem: "npm", Kind: "scripts", Package: n.packageName(), Version: n.version(), Variant: hex.EncodeToString(sum[:6])}
 	s.add(graph.Node{ID: id, Platform: rt.Platform, Action: run})
 	return id, nil
+}
+
+// beside keeps what n's scripts change in the node_modules around it: some make directories there that
+// belong to no package. The package itself and its commands are outputs anyway.
+func (s *scripts) beside(n *node) *jobChanges {
+	head, _, _ := strings.Cut(n.loc, "node_modules/")
+	top := path.Join(head, "node_modules")
+	c := &jobChanges{
+		Top: path.Join(scriptApp, top), Out: path.Join(action.OutDir, top), Whole: []string{strings.TrimPrefix(n.loc, top+"/")},
+		Advice: "A merge of packages can't leave out files of other packages; leave the scripts of this one out.",
+	}
+	for _, f := range s.files[n].files {
+		c.Whole = append(c.Whole, strings.TrimPrefix(f.Path, top+"/"))
+	}
+	return c
 }
 
 // scriptEnv is what npm tells a script, as far as it is the same on every machine.
