@@ -20,28 +20,21 @@ type inputs struct {
 	app *app
 	// never lists files and directories that no script reads: results, and a cache.
 	never []string
-	rules []ignoreRule // of the directories above the app
+	rules []ignoreRule // of the directories above the file system
 	units map[string][]string
 }
 
 // inputs returns what finds the app's files.
-func (a *app) inputs() (*inputs, error) {
+func (a *app) inputs() *inputs {
 	if a.files != nil {
-		return a.files, nil
+		return a.files
 	}
 	in := &inputs{app: a, never: a.opt.Exclude, units: map[string][]string{}}
 	for _, f := range a.opt.IgnoreFiles {
 		in.rules = append(in.rules, parseIgnore(f.Dir, f.Data)...)
 	}
-	for _, dir := range ancestors(a.dir) {
-		more, err := in.ignoreFile(dir)
-		if err != nil {
-			return nil, err
-		}
-		in.rules = append(in.rules, more...)
-	}
 	a.files = in
-	return in, nil
+	return in
 }
 
 // ancestors lists the directories above dir, the top (".") first.
@@ -89,7 +82,15 @@ func (in *inputs) unit(loc string) ([]string, error) {
 		skip[path.Join(in.app.dir, p)] = true
 	}
 	var files []string
-	err := in.walk(top, in.rules, skip, &files)
+	rules := in.rules
+	for _, dir := range ancestors(top) {
+		more, err := in.ignoreFile(dir)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules[:len(rules):len(rules)], more...)
+	}
+	err := in.walk(top, rules, skip, &files)
 	in.units[loc] = files
 	return files, err
 }

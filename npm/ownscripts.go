@@ -227,10 +227,7 @@ func (r *runs) ownSources(m *mounts, o *ownScripts) error {
 		}
 		return nil
 	}
-	in, err := a.inputs()
-	if err != nil {
-		return err
-	}
+	in := a.inputs()
 	set := map[string]bool{}
 	for _, loc := range sortedKeys(a.manifests) {
 		set[path.Join(a.dir, loc, "package.json")] = true

@@ -104,10 +104,7 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 	if d.inputs == nil {
 		return nil
 	}
-	in, err := a.inputs()
-	if err != nil {
-		return err
-	}
+	in := a.inputs()
 	files, err := in.declared(k.loc, d)
 	if err != nil {
 		return err
@@ -153,10 +150,7 @@ func (r *runs) unit(loc string) (graph.ID, error) {
 	if _, ok := r.nodes[id]; ok {
 		return id, nil
 	}
-	in, err := a.inputs()
-	if err != nil {
-		return id, err
-	}
+	in := a.inputs()
 	files, err := in.unit(loc)
 	if err != nil {
 		return id, err
