@@ -38,7 +38,7 @@ type Config struct {
 // Flags are the build flags of the go command that change the result. GOFLAGS is read too; what
 // is set here comes after it.
 type Flags struct {
-	Tags      []string
+	Tags      []string // nil are those of GOFLAGS, an empty list is none
 	LDFlags   []string // each is "[pattern=]flags"; the last one that matches a package counts
 	GCFlags   []string // likewise
 	ASMFlags  []string // likewise

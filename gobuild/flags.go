@@ -197,7 +197,7 @@ func ignored(name, value string, on bool) bool {
 
 // under fills what f leaves open from env.
 func (f *Flags) under(env Flags) {
-	if len(f.Tags) == 0 {
+	if f.Tags == nil {
 		f.Tags = env.Tags
 	}
 	f.LDFlags = append(env.LDFlags, f.LDFlags...)
@@ -228,7 +228,7 @@ func splitTags(s string) []string {
 // itself; what is repeated here comes later and wins.
 func (f *Flags) listFlags() []string {
 	var out []string
-	if len(f.Tags) > 0 {
+	if f.Tags != nil {
 		out = append(out, "-tags="+strings.Join(f.Tags, ","))
 	}
 	if f.Mod != "" {

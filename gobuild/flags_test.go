@@ -92,6 +92,25 @@ func TestGOFLAGSThatChangeTheResult(t *testing.T) {
 	}
 }
 
+func TestNoTags(t *testing.T) {
+	for _, c := range []struct {
+		given, want []string
+		list        []string
+	}{
+		{nil, []string{"x"}, []string{"-tags=x"}},
+		{[]string{}, []string{}, []string{"-tags="}},
+		{[]string{"a", "b"}, []string{"a", "b"}, []string{"-tags=a,b"}},
+	} {
+		f := Flags{Tags: c.given}
+		if err := f.mergeGOFLAGS("-tags=x"); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(f.Tags, c.want) || !slices.Equal(f.listFlags(), c.list) {
+			t.Errorf("%#v: got %q for go list %q, want %q and %q", c.given, f.Tags, f.listFlags(), c.want, c.list)
+		}
+	}
+}
+
 func TestPlatforms(t *testing.T) {
 	for in, want := range map[string]target{
 		"linux/amd64":    {goos: "linux", goarch: "amd64"},

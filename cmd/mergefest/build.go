@@ -21,8 +21,7 @@ type planFlags struct {
 	dir     string
 	opt     build.Options
 	engine  engineFlags
-	tags    list
-	asTags  repeated
+	tags    tags
 	ldflags repeated
 	gcflags repeated
 	asm     repeated
@@ -51,19 +50,20 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&n.Image, "npm-image", "", "npm: run install scripts in the image `REF` (default: the host's Node.js)")
 
 	g := &p.opt.Go
+	// What GOFLAGS may say has no default here, which would count as given.
 	fs.Var(&p.tags, "tags", "Go: build `TAGS`, comma separated")
 	fs.Var(&p.ldflags, "ldflags", "Go: `[PATTERN=]FLAGS` for the linker")
 	fs.Var(&p.gcflags, "gcflags", "Go: `[PATTERN=]FLAGS` for the compiler")
 	fs.Var(&p.asm, "asmflags", "Go: `[PATTERN=]FLAGS` for the assembler")
 	fs.Var(&boolText{&g.Trimpath}, "trimpath", "Go: always on, accepted for compatibility")
 	fs.BoolVar(&g.Race, "race", false, "Go: enable the race detector")
-	fs.StringVar(&g.PGO, "pgo", "auto", "Go: profile `FILE` for optimisation, auto or off")
+	fs.StringVar(&g.PGO, "pgo", "", "Go: profile `FILE` for optimisation, auto (the default) or off")
 	fs.StringVar(&g.Mod, "mod", "", "Go: `MODE` of module downloading: readonly, vendor or mod")
 	fs.StringVar(&g.ModFile, "modfile", "", "Go: alternative go.mod `FILE`")
-	fs.Var(&boolText{&g.BuildVCS}, "buildvcs", "Go: stamp version control information: `auto`, true or false")
+	fs.Var(&boolText{&g.BuildVCS}, "buildvcs", "Go: stamp version control information: `auto` (the default), true or false")
 	fs.StringVar(&p.opt.GoToolchain, "toolchain", "", "Go: take the compiler from the `host` or the proxy (default: the host if it fits the engine)")
 	fs.BoolVar(&p.opt.GoModCache, "modcache", false, "Go: deliver the module cache instead of programs")
-	fs.StringVar(&g.BuildMode, "buildmode", "default", "Go: `MODE` of the program: exe or pie")
+	fs.StringVar(&g.BuildMode, "buildmode", "", "Go: `MODE` of the program: default, exe or pie")
 }
 
 // collectLess makes this process collect garbage less often, unless the user has decided: it plans a

@@ -6,9 +6,12 @@ import (
 	"flag"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mergefest/mergefest/gobuild"
 )
 
 func TestParseInterspersed(t *testing.T) {
@@ -119,5 +122,33 @@ func TestListFlag(t *testing.T) {
 	}
 	if !slices.Equal(l, []string{"a", "b", "c"}) {
 		t.Errorf("list = %q", l)
+	}
+}
+
+// TestGoFlags: what isn't given leaves the word to GOFLAGS, and what is given is read as the go
+// command reads it.
+func TestGoFlags(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want gobuild.Flags
+	}{
+		{nil, gobuild.Flags{}},
+		{[]string{"-tags=a,b", "-tags", "c d"}, gobuild.Flags{Tags: []string{"c", "d"}}},
+		{[]string{"-tags=a", "-tags="}, gobuild.Flags{Tags: []string{}}},
+		{[]string{"-ldflags=-s", "-ldflags=", "-buildvcs=0", "-trimpath=T"},
+			gobuild.Flags{LDFlags: []string{"-s", ""}, BuildVCS: "false", Trimpath: "true"}},
+		{[]string{"-trimpath", "-buildvcs=auto", "-pgo=off", "-buildmode=pie"},
+			gobuild.Flags{Trimpath: "true", BuildVCS: "auto", PGO: "off", BuildMode: "pie"}},
+	} {
+		var p planFlags
+		fs := flag.NewFlagSet("build", flag.ContinueOnError)
+		p.declare(fs)
+		if err := fs.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		o, err := p.options(nil)
+		if err != nil || !reflect.DeepEqual(o.Go, c.want) {
+			t.Errorf("%q: got %#v, %v, want %#v", c.args, o.Go, err, c.want)
+		}
 	}
 }

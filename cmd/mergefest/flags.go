@@ -3,6 +3,7 @@ package main
 
 import (
 	"flag"
+	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -49,6 +50,17 @@ func (l *list) Set(v string) error {
 	return nil
 }
 
+// tags are build tags: the last flag counts, and an empty one means none, whatever GOFLAGS says.
+type tags []string
+
+func (t *tags) String() string { return strings.Join(*t, ",") }
+
+func (t *tags) Set(v string) error {
+	// Spaces are what the go command accepted first.
+	*t = append(tags{}, strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })...)
+	return nil
+}
+
 // repeated is a flag that may be repeated and whose values keep their commas.
 type repeated []string
 
@@ -71,6 +83,9 @@ func (b *boolText) String() string {
 }
 
 func (b *boolText) Set(v string) error {
+	if on, err := strconv.ParseBool(v); err == nil { // "1" and "T" are accepted too
+		v = strconv.FormatBool(on)
+	}
 	*b.text = v
 	return nil
 }
