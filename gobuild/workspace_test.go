@@ -36,7 +36,7 @@ example.com/dep v1.1.0 h1:b
 `)).Files {
 		write(t, dir, f.Name, string(f.Data))
 	}
-	p := &planner{cfg: Config{Dir: filepath.Join(dir, "a")}, facts: &Facts{}, s: &Settings{GOWORK: filepath.Join(dir, "my.work")}}
+	p := &planner{cfg: Config{Dir: filepath.Join(dir, "a")}, facts: &Facts{}, s: &Settings{GOWORK: filepath.Join(dir, "my.work")}, locals: map[string]string{}}
 	if err := p.openModule(gomod.Env{}); err != nil {
 		t.Fatal(err)
 	}
