@@ -165,6 +165,9 @@ func planFile(o Options) (*Planned, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(g.Roots()) == 0 {
+		return nil, fmt.Errorf("%s: the graph has no roots, so that nothing is asked of it; list the results in \"roots\"", o.GraphFile)
+	}
 	if len(o.Platforms) > 0 {
 		if g, err = g.Select(graph.SelectOptions{Platforms: o.Platforms}); err != nil {
 			return nil, err
