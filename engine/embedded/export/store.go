@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -122,12 +123,17 @@ func (s *store) remove(suffix string) error {
 // sweep forgets destinations that don't exist any more. It does what it can: what it leaves costs
 // space only.
 func (s *store) sweep() {
-	all, err := filepath.Glob(filepath.Join(s.dir, "*.manifest"))
+	all, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
 	}
-	for _, path := range all {
-		other := &store{dir: s.dir, base: path[:len(path)-len(".manifest")]}
+	for _, file := range all {
+		name, ok := strings.CutSuffix(file.Name(), ".manifest")
+		if !ok {
+			continue
+		}
+		path := filepath.Join(s.dir, file.Name())
+		other := &store{dir: s.dir, base: filepath.Join(s.dir, name)}
 		if other.base == s.base || !destGone(path) {
 			continue
 		}
