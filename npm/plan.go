@@ -175,7 +175,7 @@ func (a *app) noRuntime(wanted map[*node][]*node, own *ownScripts) (errs Errors)
 	return errs
 }
 
-// fetches groups the places of each tarball, shallow ones first, then by name.
+// fetches groups the places of each tarball, in the order in which they are merged.
 func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node) ([]*tarball, Errors) {
 	var errs Errors
 	groups := map[string]*tarball{}
@@ -220,12 +220,10 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 		}
 		f.places = append(f.places, c)
 	}
-	// What a tarball has at another package's place must not hide that package: deeper ones are
-	// merged later and win.
-	sort.SliceStable(order, func(i, j int) bool { return order[i].depth() < order[j].depth() })
-	return order, errs
+	return mergeOrder(order), errs
 }
 
+// depth is that of the deepest place.
 func (f *tarball) depth() int {
 	d := 0
 	for _, c := range f.places {
