@@ -129,7 +129,8 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	}
 	lo := npm.Options{
 		Dir: filepath.ToSlash(rel), Config: config, Omit: o.NPM.Omit, Include: o.NPM.Include, Scripts: o.NPM.policy(),
-		AllowMissingIntegrity: o.NPM.AllowMissingIntegrity, Facts: &npm.RegistryFacts{},
+		AllowMissingIntegrity: o.NPM.AllowMissingIntegrity, MissingIntegrityFlag: "--npm-allow-missing-integrity",
+		Facts: &npm.RegistryFacts{},
 		Run: npm.Run{Script: o.NPM.Script, Workspaces: o.NPM.Workspaces, Outputs: o.NPM.Outputs, Env: o.environ(),
 			WorkspaceFlag: "--npm-workspace", OutputsFlag: "--npm-outputs"},
 	}

@@ -107,7 +107,7 @@ func planText(fsys fs.FS, co caseOptions) (text, kind string) {
 	if co.Platform == (Platform{}) {
 		co.Platform = Platform{OS: "linux", CPU: "x64", Libc: "glibc"}
 	}
-	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, Scripts: co.Scripts, Run: co.Run, Exclude: co.Exclude}
+	o := Options{Dir: co.Dir, Platform: co.Platform, Config: cfg, Omit: co.Omit, AllowMissingIntegrity: co.Unsafe, MissingIntegrityFlag: "--npm-allow-missing-integrity", Scripts: co.Scripts, Run: co.Run, Exclude: co.Exclude}
 	o.Run.WorkspaceFlag, o.Run.OutputsFlag = "--npm-workspace", "--npm-outputs"
 	if co.Runtime {
 		o.Runtime = &Runtime{Platform: "linux/amd64", Version: co.Node, Node: graph.Node{ID: graph.ID{Ecosystem: "npm", Kind: "runtime", Package: "node"},

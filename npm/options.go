@@ -24,6 +24,8 @@ type Options struct {
 	Omit, Include []string
 	// AllowMissingIntegrity downloads what the lockfile has no integrity for without a check.
 	AllowMissingIntegrity bool
+	// MissingIntegrityFlag is how a user sets that, for messages: "--npm-allow-missing-integrity".
+	MissingIntegrityFlag string
 	Scripts               ScriptPolicy
 	// Runtime is where install scripts run. It is needed if the policy lets any run.
 	Runtime *Runtime

@@ -44,6 +44,9 @@ func (a *app) plan() (*Plan, error) {
 		p.App = path.Base(a.dir)
 	}
 	src := newSources(a.opt.Config, a.lock, a.opt.AllowMissingIntegrity)
+	if a.opt.MissingIntegrityFlag != "" {
+		src.allowFlag = " (" + a.opt.MissingIntegrityFlag + ")"
+	}
 	carriers, loose := a.carriers()
 	var errs Errors
 	wanted := a.wanted()

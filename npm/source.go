@@ -29,6 +29,7 @@ type sources struct {
 	cfg             *Config
 	fallback        string // the registry that the lockfile's URLs show, where none is configured
 	allowUnverified bool
+	allowFlag       string            // how a user allows it: " (--flag)", or empty
 	old             bool              // the lockfile has version 1
 	secrets         map[string]string // what each secret's name stands for
 }
@@ -251,7 +252,7 @@ func (s *sources) integrity(n *node, out *source) *Error {
 		return nil
 	case strings.TrimSpace(n.integrity) == "":
 		return &Error{Reason: MissingIntegrity, Package: n.id(), Msg: "the lockfile has no integrity for it, so a download couldn't be checked",
-			Advice: "remove its entry and run npm install, or allow packages without integrity"}
+			Advice: "remove its entry and run npm install, or allow packages without integrity" + s.allowFlag}
 	}
 	return &Error{Reason: WeakIntegrity, Package: n.id(), Msg: fmt.Sprintf("no usable digest in the integrity %q", n.integrity),
 		Advice: "sha512, sha384, sha256 and sha1 in base64 are known; remove the entry and run npm install"}
