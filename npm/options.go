@@ -5,6 +5,7 @@ package npm
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/mergefest/mergefest/graph"
 )
@@ -26,7 +27,7 @@ type Options struct {
 	AllowMissingIntegrity bool
 	// MissingIntegrityFlag is how a user sets that, for messages: "--npm-allow-missing-integrity".
 	MissingIntegrityFlag string
-	Scripts               ScriptPolicy
+	Scripts              ScriptPolicy
 	// Runtime is where install scripts run. It is needed if the policy lets any run.
 	Runtime *Runtime
 	// Facts answers what the files don't say. Only lockfiles of version 1 need it.
@@ -153,6 +154,17 @@ func (s ScriptPolicy) or(project ScriptPolicy) ScriptPolicy {
 func (s ScriptPolicy) decide(name string) (run, network bool) {
 	run = !s.None && (s.Only == nil || contains(s.Only, name))
 	return run, run && contains(s.Network, name)
+}
+
+// unknown remarks on names of the policy that no package with scripts has.
+func (s ScriptPolicy) unknown(scripts []Script) []string {
+	var out []string
+	for _, name := range sortedUnique(append(append([]string(nil), s.Only...), s.Network...)) {
+		if name != "." && !slices.ContainsFunc(scripts, func(sc Script) bool { return sc.Package == name }) {
+			out = append(out, fmt.Sprintf("the policy for install scripts names %q, and no package of that name has any", name))
+		}
+	}
+	return out
 }
 
 func contains(list []string, s string) bool {

@@ -72,6 +72,7 @@ func (a *app) plan() (*Plan, error) {
 	}
 	p.Secrets = src.secrets
 	p.Scripts = append(a.listScripts(), own.listed...)
+	p.Warnings = append(p.Warnings, a.scripts.unknown(p.Scripts)...)
 
 	merge := &graph.Merge{}
 	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
