@@ -38,7 +38,9 @@ func (a *app) carriers() (map[*node]*carried, []action.File) {
 			continue
 		}
 		if b.node.isLink() {
-			if a.exists(path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))) {
+			file := path.Join(b.node.target.loc, strings.TrimPrefix(b.file, b.node.loc+"/"))
+			if a.exists(file) {
+				a.commands[path.Join(a.dir, file)] = true
 				loose = append(loose, action.File{Path: b.path, Link: b.target})
 			} else {
 				a.late = append(a.late, b)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"github.com/mergefest/mergefest/graph"
 )
 
 // defaultInputs stands in a list of inputs for what is taken where there is no list.
@@ -120,6 +121,22 @@ func (in *inputs) walk(dir string, rules []ignoreRule, skip map[string]bool, fil
 		}
 	}
 	return nil
+}
+
+// localFile is a file of the project as scripts see it. As npm does when it links them, it makes
+// the commands of linked packages executable.
+func (a *app) localFile(name, source string) graph.LocalFile {
+	f := graph.LocalFile{Path: name, Source: source}
+	if source == "" {
+		source = name
+	}
+	if !a.commands[source] {
+		return f
+	}
+	if info, err := fs.Lstat(a.fsys, source); err == nil && info.Mode().IsRegular() {
+		f.Mode = 0o755
+	}
+	return f
 }
 
 // sendable leaves out sockets, pipes and devices, which are no sources.

@@ -25,8 +25,9 @@ type app struct {
 	scripts   ScriptPolicy
 	settings  map[string]*settings // of each of the project's packages, by location
 	files     *inputs
-	late      []binLink // to commands of linked packages that aren't there, or not yet
-	own       graph.ID  // what the project's own install scripts changed; zero if none run
+	late      []binLink       // to commands of linked packages that aren't there, or not yet
+	commands  map[string]bool // files of linked packages that links in .bin lead to, in fsys
+	own       graph.ID        // what the project's own install scripts changed; zero if none run
 }
 
 // Load plans the app in o.Dir: its lockfile must be there. Problems are *Error, or Errors with all
@@ -43,6 +44,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	a := &app{fsys: fsys, dir: path.Clean(o.Dir), opt: o, manifests: map[string]*document{}}
 	a.opt.Platform = o.Platform.withDefaults()
 	a.settings = map[string]*settings{}
+	a.commands = map[string]bool{}
 	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
 		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
 	}

@@ -141,7 +141,11 @@ func describe(p *Plan) string {
 			}
 			fmt.Fprintf(&b, "local %s\n", n.ID)
 			for _, f := range a.Files {
-				fmt.Fprintf(&b, "  %s from %s\n", f.Path, f.Source)
+				fmt.Fprintf(&b, "  %s from %s", f.Path, f.Source)
+				if f.Mode != 0 {
+					fmt.Fprintf(&b, " mode=%o", f.Mode)
+				}
+				b.WriteByte('\n')
 			}
 		case *graph.Run:
 			if a.Tasks[0].Commands[0].Args[0] == "@unpack" {

@@ -246,7 +246,7 @@ func (r *runs) ownSources(m *mounts, o *ownScripts) error {
 	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[""]), Variant: a.variant("") + ":install"}
 	local := &graph.Local{}
 	for _, f := range sortedKeys(set) {
-		local.Files = append(local.Files, graph.LocalFile{Path: f})
+		local.Files = append(local.Files, a.localFile(f, ""))
 	}
 	r.nodes[id] = graph.Node{ID: id, Action: local}
 	m.add(graph.Input{From: id, Target: ProjectDir, Writable: true})

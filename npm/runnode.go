@@ -113,7 +113,7 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[k.loc]), Variant: a.variant(k.loc) + ":" + k.name}
 	local := &graph.Local{}
 	for _, f := range files {
-		local.Files = append(local.Files, graph.LocalFile{Path: f})
+		local.Files = append(local.Files, a.localFile(f, ""))
 	}
 	r.nodes[id] = graph.Node{ID: id, Action: local}
 	add(id, ProjectDir)
@@ -161,7 +161,7 @@ func (r *runs) unit(loc string) (graph.ID, error) {
 		if top != "." {
 			rel = strings.TrimPrefix(f, top+"/")
 		}
-		local.Files = append(local.Files, graph.LocalFile{Path: rel, Source: f})
+		local.Files = append(local.Files, a.localFile(rel, f))
 	}
 	r.nodes[id] = graph.Node{ID: id, Action: local}
 	return id, nil
