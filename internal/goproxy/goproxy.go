@@ -4,6 +4,7 @@ package goproxy
 import (
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -47,13 +48,7 @@ const directHint = "set GOPROXY to a module proxy that serves it, replace it by 
 // isn't there, behind a "|" after any failure. A list that can't be used is reported when it is.
 func Parse(goproxy string) *List {
 	p := &List{}
-	for rest := goproxy; rest != ""; {
-		s, after := rest, ""
-		any := false
-		if i := strings.IndexAny(rest, ",|"); i >= 0 {
-			s, after, any = rest[:i], rest[i+1:], rest[i] == '|'
-		}
-		rest = after
+	for s, sep := range entries(goproxy) {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}
@@ -65,12 +60,28 @@ func Parse(goproxy string) *List {
 			p.bad = err
 			return p
 		}
-		p.any = append(p.any, any)
+		p.any = append(p.any, sep == "|")
 	}
 	if !slices.Contains(p.any, true) {
 		p.any = nil
 	}
 	return p
+}
+
+// entries splits a list; each entry comes with the separator behind it, empty behind the last one.
+func entries(list string) iter.Seq2[string, string] {
+	return func(yield func(entry, sep string) bool) {
+		for list != "" {
+			entry, sep := list, ""
+			if i := strings.IndexAny(list, ",|"); i >= 0 {
+				entry, sep = list[:i], list[i:i+1]
+			}
+			list = list[len(entry)+len(sep):]
+			if !yield(entry, sep) {
+				return
+			}
+		}
+	}
 }
 
 func (p *List) add(s string) error {

@@ -42,12 +42,7 @@ func WithNetrc(list, goauth string, environ []string) string {
 
 func withLogins(list string, logins []netrc.Login) string {
 	var b strings.Builder
-	for rest := list; rest != ""; {
-		entry, sep := rest, ""
-		if i := strings.IndexAny(rest, ",|"); i >= 0 {
-			entry, sep = rest[:i], rest[i:i+1]
-		}
-		rest = rest[len(entry)+len(sep):]
+	for entry, sep := range entries(list) {
 		if u, err := url.Parse(strings.TrimSpace(entry)); err == nil && u.Scheme == "https" && u.User == nil {
 			for _, l := range logins {
 				if l.Host == u.Host { // with the port, if the URL has one: so does the go command
