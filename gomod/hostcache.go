@@ -3,7 +3,6 @@
 package gomod
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"path"
@@ -18,15 +17,12 @@ const ModCacheRoot = "GOMODCACHE"
 // hostPrefix is where the files of the host's module cache are in a container, as a URL.
 const hostPrefix = "file://" + action.InDir + "/"
 
-// unpackDoc is where a node finds the description of what it unpacks.
-const unpackDoc = "/mergefest-unpack.json"
-
 // fromHost makes the nodes that do to files of the host's module cache what act, whose URLs begin
 // with hostPrefix, says. dir is the directory of the files in the cache, and why is why they can't
 // be downloaded.
 func (f *Fetcher) fromHost(id graph.ID, act action.Fetch, dir string, why error) ([]graph.Node, error) {
 	local := &graph.Local{Root: ModCacheRoot}
-	run := &graph.Run{}
+	var outputs []action.Output
 	for i := range act.Items {
 		it := &act.Items[i]
 		it.Auth, it.AuthHost, it.AnyFailure = "", "", nil
@@ -37,23 +33,19 @@ func (f *Fetcher) fromHost(id graph.ID, act action.Fetch, dir string, why error)
 		}
 		local.Files = append(local.Files, graph.LocalFile{Path: name, Source: source, Mode: 0o644})
 		for _, d := range it.Dests {
-			run.Outputs = append(run.Outputs, action.Output{Path: d})
+			outputs = append(outputs, action.Output{Path: d})
 		}
 	}
 	for _, file := range act.Files {
-		run.Outputs = append(run.Outputs, action.Output{Path: file.Path})
+		outputs = append(outputs, action.Output{Path: file.Path})
 	}
-	doc, err := json.Marshal(act)
+	run, err := graph.UnpackRun(id.Package, act)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
 	source := id
 	source.Kind = "host" + id.Kind
 	run.Mounts = []graph.Input{{From: source, Path: ".", Target: action.InDir}}
-	run.Files = []action.File{{Path: unpackDoc, Text: string(doc)}}
-	run.Tasks = []action.Task{{
-		Name:     "unpack " + id.Package,
-		Commands: []action.Command{{Args: []string{"@unpack", unpackDoc}}},
-	}}
+	run.Outputs = outputs
 	return []graph.Node{{ID: source, Action: local}, {ID: id, Action: run}}, nil
 }

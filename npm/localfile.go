@@ -3,7 +3,6 @@ package npm
 // Tarballs that are files of the project: "file:vendor/lib-1.0.0.tgz".
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -13,9 +12,6 @@ import (
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
 )
-
-// unpackDoc is where a node finds the description of what it unpacks.
-const unpackDoc = "/mergefest-unpack.json"
 
 // packs reports whether what comes has to be packed first.
 func (s source) packs() bool { return s.dir != "" || s.git != nil }
@@ -123,17 +119,10 @@ func (f *tarball) unpackRun(file string) (*graph.Run, error) {
 	for i := range act.Items {
 		act.Items[i].URLs = []string{(&url.URL{Scheme: "file", Path: file}).String()}
 	}
-	doc, err := json.Marshal(act)
+	run, err := graph.UnpackRun(f.src.file, act)
 	if err != nil {
 		return nil, fmt.Errorf("%s@%s: %w", f.name, f.version, err)
 	}
-	run := &graph.Run{Run: action.Run{
-		Files: []action.File{{Path: unpackDoc, Text: string(doc)}},
-		Tasks: []action.Task{{
-			Name:     "unpack " + f.src.file,
-			Commands: []action.Command{{Args: []string{"@unpack", unpackDoc}}},
-		}},
-	}}
 	for _, c := range f.places {
 		run.Outputs = append(run.Outputs, action.Output{Path: c.node.loc})
 		for _, link := range c.files {
