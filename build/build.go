@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -236,7 +235,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 					Status: b.display.Solve(), Attachables: agent,
 				}
 				if b.o.Output != "" && !e.Discard {
-					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Keep: onlyFiles(e.Roots)}
+					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Results: b.deliveries(e)}
 				}
 				res, err := b.engine.Solve(gctx, r)
 				if err != nil {
@@ -254,12 +253,6 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 		b.display.Printf("%s", line)
 	}
 	return err
-}
-
-// onlyFiles says that the results are files, not whole directories: programs of earlier builds stay
-// beside them, as with the go command.
-func onlyFiles(roots []graph.Root) bool {
-	return !slices.ContainsFunc(roots, func(r graph.Root) bool { return path.Clean(r.Path) == "." })
 }
 
 // secrets collects what the definitions may ask for.

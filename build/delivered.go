@@ -3,12 +3,16 @@ package build
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/docker/go-units"
 
 	"github.com/mergefest/mergefest/engine"
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/llbgen"
 )
 
 // delivered adds up what the exports of a build did. Its methods may be called from any goroutine.
@@ -50,4 +54,42 @@ func (d *delivered) lines(output string) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// deliveries says which paths of an export's directory are whose, so that the engine can tell what to
+// remove when a result changes from what belongs to another one.
+func (b *building) deliveries(e llbgen.Export) []engine.Delivery {
+	var out []engine.Delivery
+	for _, r := range e.Roots {
+		d := engine.Delivery{Name: r.Name}
+		if r.Path != "" && path.Clean(r.Path) != "." {
+			d.Paths = []string{inExport(e, r.Dest)}
+		} else {
+			d.Paths = b.outputs(e, r)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// outputs are the paths that the root's node declares, if it is one whose outputs are declared.
+func (b *building) outputs(e llbgen.Export, r graph.Root) []string {
+	n, _ := b.planned.Graph.Node(r.From)
+	run, ok := n.Action.(*graph.Run)
+	if !ok || len(run.Outputs) == 0 {
+		return []string{inExport(e, r.Dest)}
+	}
+	var paths []string
+	for _, o := range run.Outputs {
+		paths = append(paths, inExport(e, path.Join(r.Dest, o.Path)))
+	}
+	return paths
+}
+
+// inExport makes a destination relative to the export's directory.
+func inExport(e llbgen.Export, dest string) string {
+	if e.Dir == "." {
+		return path.Clean(dest)
+	}
+	return path.Clean(strings.TrimPrefix(strings.TrimPrefix(dest, e.Dir), "/"))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mergefest/mergefest/gobuild"
 	"github.com/mergefest/mergefest/gomod"
+	"github.com/mergefest/mergefest/npm"
 	"github.com/mergefest/mergefest/toolchain"
 )
 
@@ -62,7 +63,7 @@ func skipDir(name string) bool {
 }
 
 // noGo says that all patterns are directories without Go files, which are somewhere in a module but
-// no part of it: those of another ecosystem's project, say.
+// no part of it, or which hold another ecosystem's project: then that is meant.
 func (o Options) noGo() bool {
 	for _, p := range o.patterns() {
 		if !isPath(p) || strings.HasSuffix(p, "...") {
@@ -71,7 +72,11 @@ func (o Options) noGo() bool {
 		if !filepath.IsAbs(p) {
 			p = filepath.Join(o.Dir, p)
 		}
-		if found, err := hasGo(p); err != nil || found || exists(filepath.Join(p, "go.mod")) {
+		if found, err := hasGo(p); err != nil || found {
+			return false
+		}
+		other, err := npm.Detect(os.DirFS(p), ".")
+		if err != nil || other == "" && exists(filepath.Join(p, "go.mod")) {
 			return false
 		}
 	}

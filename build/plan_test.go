@@ -46,12 +46,15 @@ func relative(t *testing.T, dir string, found []string) []string {
 
 func TestFindProjects(t *testing.T) {
 	dir := tree(t, "go/go.mod", "go/cmd/x/main.go", "go/docs/readme", "web/package-lock.json", "web/src/a.js",
-		"web/node_modules/x/package-lock.json", "tools/a/npm-shrinkwrap.json", "tools/b/go.mod", ".hidden/go.mod", "testdata/go.mod")
+		"web/node_modules/x/package-lock.json", "tools/a/npm-shrinkwrap.json", "tools/b/go.mod", ".hidden/go.mod", "testdata/go.mod",
+		"both/go.mod", "both/package-lock.json", "both/cmd/x/main.go")
 	for _, c := range []struct {
 		sub, patterns string
 		goes, npms    []string
 	}{
-		{".", "./...", []string{"go", "tools/b"}, []string{"tools/a", "web"}},
+		{".", "./...", []string{"both", "go", "tools/b"}, []string{"both", "tools/a", "web"}},
+		{"both", ".", nil, []string{"both"}},
+		{"both", "./...", []string{"both"}, []string{"both"}},
 		{".", ".", nil, nil},
 		{"go", "./...", []string{"go"}, nil},
 		{"go", ".", []string{"go"}, nil},

@@ -11,13 +11,25 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/sys/mountinfo"
 )
+
+// AttrResults is the attribute of the embedded engine's exporter that holds the JSON of a list of
+// Delivery.
+const AttrResults = "results"
+
+// Delivery is one of the results that an output directory receives. What earlier solves wrote for a
+// result of the same name is removed if it isn't there any more; files of other results stay.
+type Delivery struct {
+	Name string `json:"name"`
+	// Paths are what it brings, relative to the output directory; empty is the whole directory. A
+	// path belongs to the result that covers it most closely.
+	Paths []string `json:"paths,omitempty"`
+}
 
 // AttrPlaces is the attribute of the embedded engine's exporter that holds the JSON of Places.
 const AttrPlaces = "places"
@@ -117,7 +129,12 @@ func (e *Engine) exports(o *Output) ([]client.ExportEntry, error) {
 		return nil, err
 	}
 	attrs["dir"] = dir
-	attrs["keep"] = strconv.FormatBool(o.Keep)
 	attrs[AttrPlaces] = string(data)
+	if len(o.Results) > 0 {
+		if data, err = json.Marshal(o.Results); err != nil {
+			return nil, err
+		}
+		attrs[AttrResults] = string(data)
+	}
 	return []client.ExportEntry{{Type: ExporterName, Attrs: attrs}}, nil
 }

@@ -12,7 +12,7 @@ import (
 
 // Protocol is the version of this agreement. A client uses a server of another build only if the
 // versions are equal.
-const Protocol = 2
+const Protocol = 3
 
 // The control service. Its methods take and return google.protobuf.BytesValue, which holds the
 // JSON of the types below: it needs no generated code and lives on the same socket as BuildKit's

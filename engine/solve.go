@@ -52,10 +52,10 @@ type Request struct {
 // Output is a directory that receives a result.
 type Output struct {
 	// Dir is made if it doesn't exist. Files in it that the result doesn't have stay, except those
-	// that an earlier solve of the embedded engine left there.
+	// that an earlier solve of the embedded engine left there for a result of the same name.
 	Dir string
-	// Keep leaves those, too.
-	Keep bool
+	// Results are what the directory receives; none is one result without a name.
+	Results []Delivery
 	// Attrs are more attributes for the exporter.
 	Attrs map[string]string
 }

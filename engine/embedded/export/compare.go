@@ -33,7 +33,7 @@ func (r *run) sameFile(ctx context.Context, dirfd int, name, path string, n *nod
 	}
 	n.rec.stat = statOf(st)
 	unchanged := rec != nil && rec.kind == n.kind && rec.stat == n.rec.stat && r.sameSource(rec, n)
-	if !unchanged {
+	if !unchanged || rec.owner != r.owners.of(path) {
 		r.setDirty()
 	}
 	switch st.Mode & unix.S_IFMT {

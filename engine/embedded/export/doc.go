@@ -11,9 +11,12 @@
 // What an export wrote belongs to the exports until it is removed: if somebody edited it, the next
 // export restores it, and if the result no longer has it, it is removed, edited or not (a module
 // that is no longer in the result must not be found by chance). What no export wrote stays, and so
-// do the directories that hold it. If such a thing is in the way (a link or file where the result
-// has a directory, a directory where it has a file), the export fails with a ConflictError and
-// changes nothing.
+// do the directories that hold it. If such a thing is in the way (a link or file where the result has a
+// directory, a directory where it has a file), the export fails with a ConflictError and changes nothing.
+//
+// A destination can hold several results (Request.Results), each known by a name: an export removes
+// only what belongs to the results that it delivers. A path belongs to the result that wrote it last;
+// what one result left in the way of another's is replaced.
 //
 // A directory that was there before an export came to it keeps its mode, and is never removed.
 //

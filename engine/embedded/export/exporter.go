@@ -41,7 +41,7 @@ type Options struct {
 //	dir             the absolute path of the destination on the engine's machine
 //	places          what the client sees at dir and at the mount points in it (engine.Places)
 //	uid, gid        numeric owner of what is written; both or none
-//	keep            "true" leaves what an earlier export wrote and this result doesn't have
+//	results         what is delivered, by name (a list of engine.Delivery)
 //	platform-split  as the local exporter's: "false" puts the results of several platforms over
 //	                each other, else each gets a directory ("linux_amd64")
 //
@@ -87,8 +87,8 @@ func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (e
 		case "gid":
 			owner[1], err = strconv.Atoi(value)
 			owned++
-		case "keep":
-			in.keep, err = strconv.ParseBool(value)
+		case engine.AttrResults:
+			err = json.Unmarshal([]byte(value), &in.deliveries)
 		case "platform-split":
 			var split bool
 			split, err = strconv.ParseBool(value)
@@ -136,9 +136,9 @@ type instance struct {
 	o     Options
 	owner *Owner
 	flat  bool
-	keep  bool
 
-	places []engine.Place
+	places     []engine.Place
+	deliveries []engine.Delivery
 }
 
 func (in *instance) ID() int                  { return in.id }
@@ -154,7 +154,7 @@ func (in *instance) Export(ctx context.Context, src *exporter.Source, info expor
 		return nil, nil, nil, err
 	}
 	report, done := reporter(ctx)
-	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Keep: in.keep, Places: in.places, Progress: report}
+	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Results: in.deliveries, Places: in.places, Progress: report}
 	group := session.NewGroup(info.SessionID)
 	sum, err := exportChains(ctx, req, results, group)
 	done()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/mergefest/mergefest/engine"
 )
 
 // A tree is written as one string for each path:
@@ -131,13 +133,14 @@ func showTree(t testing.TB, dir string) []string {
 
 // env is a destination and a state directory.
 type env struct {
-	t      testing.TB
-	dest   string
-	state  string
-	layers string
-	opened []string // IDs of layers that were opened in the last export
-	fault  func(op, path string) error
-	owner  *Owner
+	t       testing.TB
+	dest    string
+	state   string
+	layers  string
+	opened  []string // IDs of layers that were opened in the last export
+	fault   func(op, path string) error
+	owner   *Owner
+	results []engine.Delivery
 }
 
 func newEnv(t testing.TB) *env { return newEnvIn(t, t.TempDir()) }
@@ -187,7 +190,7 @@ func (e *env) sync(layers ...Layer) (Summary, error) {
 
 func (e *env) syncParts(parts ...Part) (Summary, error) {
 	e.opened = nil
-	return Sync(context.Background(), Request{Dest: e.dest, Parts: parts, StateDir: e.state, Workers: 1, Owner: e.owner, fault: e.fault})
+	return Sync(context.Background(), Request{Dest: e.dest, Parts: parts, StateDir: e.state, Workers: 1, Owner: e.owner, Results: e.results, fault: e.fault})
 }
 
 func (e *env) mustSync(layers ...Layer) Summary {

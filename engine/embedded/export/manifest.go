@@ -16,7 +16,7 @@ import (
 // manifest describes a destination after an export.
 type manifest struct {
 	dest   identity
-	layers []listing // the layers of that export, and what each changes
+	layers []listing // the layers that records name, and what each changes
 	recs   []record  // every path that belongs to the exports, in order of path
 }
 
@@ -41,10 +41,14 @@ type record struct {
 	layer int    // index in the manifest's layers, -1 for none
 	src   string // the path in that layer
 	stat  stat   // how the path was left; of directories only the inode counts
+	// owner is the name of the result that the path belongs to.
+	owner string
 	// made says that an export made this directory; one that was there is never removed.
 	made bool
 
-	seen bool // while planning: the result has this path
+	// While planning:
+	seen    bool // the result has this path
+	carried bool // it hasn't, and the path belongs to another result
 }
 
 // stat is what tells a file from an edited one.
@@ -60,7 +64,7 @@ func statOf(st *unix.Stat_t) stat {
 
 // format is the first line of a manifest. A program that doesn't know the version treats the
 // destination as one that it has never written to.
-const format = "mergefest export 1\n"
+const format = "mergefest export 2\n"
 
 // Encoding, after the first line: unsigned varints, signed ones in zigzag form, and strings as
 // length and bytes. Paths are given as the number of bytes that they share with the path before,
@@ -88,10 +92,23 @@ func (m *manifest) encode() []byte {
 			w.str(e.link)
 		}
 	}
+	owners := map[string]int{}
+	var names []string
+	for i := range m.recs {
+		if name := m.recs[i].owner; owners[name] == 0 {
+			names = append(names, name)
+			owners[name] = len(names)
+		}
+	}
+	w.uint(uint64(len(names)))
+	for _, name := range names {
+		w.str(name)
+	}
 	w.uint(uint64(len(m.recs)))
 	last := ""
 	for i := range m.recs {
 		w.record(last, &m.recs[i])
+		w.uint(uint64(owners[m.recs[i].owner] - 1))
 		last = m.recs[i].path
 	}
 	return binary.BigEndian.AppendUint32(w.buf, crc32.Checksum(w.buf, crc32.MakeTable(crc32.Castagnoli)))
@@ -165,10 +182,19 @@ func decode(data []byte) (*manifest, error) {
 		}
 		m.layers[i].entries = entries
 	}
+	owners := make([]string, r.count())
+	for i := range owners {
+		owners[i] = r.str()
+	}
 	m.recs = make([]record, r.count())
 	last := ""
 	for i := range m.recs {
 		m.recs[i] = r.record(last, len(m.layers))
+		owner := r.uint()
+		if owner >= uint64(len(owners)) {
+			return nil, errCorrupt
+		}
+		m.recs[i].owner = owners[owner]
 		last = m.recs[i].path
 	}
 	if r.bad || len(r.buf) > 0 {

@@ -19,7 +19,7 @@ func exampleManifest() *manifest {
 		},
 		recs: []record{
 			{path: "d", kind: kindDir, mode: 0o755, layer: -1, made: true, stat: stat{ino: 7}},
-			{path: "d/f", kind: kindFile, mode: 0o644, layer: 0, src: "d/f", stat: stat{ino: 8, size: 5, mtime: -1, ctime: 1}},
+			{path: "d/f", kind: kindFile, mode: 0o644, layer: 0, src: "d/f", owner: "tree", stat: stat{ino: 8, size: 5, mtime: -1, ctime: 1}},
 			{path: "e", kind: kindLink, layer: 1, src: "other/e", stat: stat{ino: 9}},
 		},
 	}

@@ -55,15 +55,8 @@ func (r *run) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i := range r.recs {
-		if !r.recs[i].seen {
-			if !r.req.Keep {
-				r.remove = append(r.remove, &r.recs[i])
-			}
-			r.dirty = true
-		}
-	}
-	if !slices.Equal(r.oldIDs, layerIDs(r.order)) {
+	r.sortOut()
+	if !slices.Equal(r.oldIDs, r.layersUsed()) {
 		r.dirty = true
 	}
 	slices.SortFunc(r.items, func(a, b *item) int { return strings.Compare(a.path, b.path) })
@@ -167,7 +160,7 @@ func (r *run) planOwnDir(path string, n *node, st *unix.Stat_t) {
 	}
 	rec.seen = true
 	n.rec.made = rec.made && rec.kind == kindDir
-	if rec.kind != kindDir || rec.stat.ino != st.Ino || rec.mode != n.mode || !r.sameSource(rec, n) {
+	if rec.kind != kindDir || rec.stat.ino != st.Ino || rec.mode != n.mode || !r.sameSource(rec, n) || rec.owner != r.owners.of(path) {
 		r.setDirty()
 	}
 	if n.rec.made && st.Mode&0o777 != n.mode {

@@ -29,10 +29,10 @@ type Request struct {
 	StateDir string
 	// Owner is who gets what is written; nil leaves it to this process. Only root can give away.
 	Owner *Owner
-	// Keep leaves what an earlier export wrote and the result doesn't have, and forgets that it was
-	// an export's. It is for results that are files among others, as programs are; a directory that
-	// must be exactly the result isn't kept.
-	Keep bool
+	// Results names what is delivered, and the paths of each. What an earlier export wrote and this one
+	// doesn't have is removed if it belongs to one of them; what belongs to other results stays.
+	// None is one without a name.
+	Results []engine.Delivery
 	// Places is what whoever asks sees at Dest and at the mount points in it; where this process sees
 	// other directories, the export fails with a PlaceError and changes nothing. nil compares nothing.
 	Places []engine.Place
@@ -57,7 +57,7 @@ type Owner struct{ UID, GID int }
 // SelectError, LayerError, a cancelled ctx, a full disk) leaves the destination as it was. After any
 // error, or the death of the process, the next Sync makes it right.
 func Sync(ctx context.Context, req Request) (_ Summary, rerr error) {
-	r := &run{req: req, layers: map[string]*layer{}, stages: map[uint64]*stage{}}
+	r := &run{req: req, owners: newOwners(req.Results), layers: map[string]*layer{}, stages: map[uint64]*stage{}}
 	if r.req.Workers <= 0 {
 		r.req.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -105,6 +105,7 @@ type run struct {
 	oldIDs []string           // IDs of the layers that recs name
 
 	// What is wanted.
+	owners  owners
 	layers  map[string]*layer // by ID
 	order   []*layer          // in order of first use
 	listing map[string][]entry
@@ -243,10 +244,12 @@ func (r *run) manifest() *manifest {
 	r.tree.walk("", func(path string, n *node) {
 		rec := n.rec
 		rec.path, rec.kind, rec.mode, rec.src, rec.layer = path, n.kind, n.mode, n.src, -1
+		rec.owner = r.owners.of(path)
 		if n.from != nil {
 			rec.layer = index[n.from]
 		}
 		m.recs = append(m.recs, rec)
 	})
+	r.carry(m)
 	return m
 }
