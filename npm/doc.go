@@ -39,8 +39,9 @@
 // private copy of what it can require, at the same places below /app, where packages that it
 // depends on ran their scripts before; in a cycle one of them sees the other as it was unpacked.
 // The package's directory afterwards is the result and replaces what was unpacked. There is no
-// network unless the policy allows it by name. If the scripts of an optional package fail, it is
-// left out, though the hidden lockfile still lists it.
+// network unless the policy allows it by name. Optional packages with scripts, and what only they
+// need, don't go into the merge themselves: npm/settle/APP[DIR] has what is left of them once it is known
+// which scripts failed, and npm/record/APP[DIR] the hidden lockfile.
 //
 // # The project's own scripts
 //

@@ -90,17 +90,13 @@ func (a *app) pack(f *tarball) ([]graph.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := rt.Path
-	if p == "" {
-		p = defaultPath
-	}
 	run.Base = &graph.Input{From: rt.Node.ID}
 	run.Mounts = []graph.Input{{From: from.ID, Path: f.src.gitPath, Target: packDir}}
 	run.Files = append(run.Files, action.File{Path: packFile, Text: packer}, action.File{Path: packJob, Text: string(job)})
 	task := &run.Tasks[0]
 	task.Name = "pack " + f.name + "@" + f.version
 	task.Commands = append([]action.Command{{
-		Args: []string{"node", packFile, packJob}, Env: []string{"HOME=/root", "LANG=C.UTF-8", "PATH=" + p, "TMPDIR=/tmp"},
+		Args: []string{"node", packFile, packJob}, Env: []string{"HOME=/root", "LANG=C.UTF-8", "PATH=" + rt.path(), "TMPDIR=/tmp"},
 	}}, task.Commands...)
 	variant, err := digest([]any{run, rt.Platform})
 	if err != nil {

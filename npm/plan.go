@@ -50,6 +50,7 @@ func (a *app) plan() (*Plan, error) {
 	carriers, loose := a.carriers()
 	var errs Errors
 	wanted := a.wanted()
+	open := a.unsettled(wanted)
 	var chosen []string
 	if a.opt.Run.Script != "" {
 		var err *Error
@@ -64,9 +65,9 @@ func (a *app) plan() (*Plan, error) {
 	} else if err := a.checkNode(p); err != nil {
 		return nil, err
 	}
-	fetches, more := a.fetches(src, carriers, wanted)
+	fetches, more := a.fetches(src, carriers, wanted, open)
 	errs = append(append(errs, more...), a.noPacker(fetches)...)
-	set := a.setFiles(loose)
+	set, lock := a.setFiles(loose)
 	if errs != nil {
 		return nil, errs.err()
 	}
@@ -75,9 +76,13 @@ func (a *app) plan() (*Plan, error) {
 	p.Warnings = append(p.Warnings, a.scripts.unknown(p.Scripts)...)
 
 	merge := &graph.Merge{}
-	if err := a.addPackages(p, merge, fetches, wanted); err != nil {
+	if err := a.addPackages(p, merge, fetches, wanted, open, lock); err != nil {
 		return nil, err
 	}
+	if len(open.scripted) == 0 && lock != "" {
+		set = append(set, action.File{Path: hiddenLockPath, Text: lock})
+	}
+	sort.Slice(set, func(i, j int) bool { return set[i].Path < set[j].Path })
 	id := graph.ID{Ecosystem: "npm", Kind: "files", Package: p.App, Variant: a.variant("")}
 	if len(set) > 0 {
 		p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: &graph.Write{Files: set}})
@@ -105,7 +110,7 @@ func (a *app) plan() (*Plan, error) {
 
 // addPackages adds what fetches the packages, and what runs their scripts. A package whose scripts
 // ran is taken from there alone, so that what they deleted is gone.
-func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wanted map[*node][]*node) error {
+func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wanted map[*node][]*node, open *unsettled, lock string) error {
 	s := &scripts{
 		app: a, fetched: map[*node]graph.ID{}, files: map[*node]*carried{},
 		wanted: wanted, done: map[*node]*graph.ID{}, made: map[graph.ID]bool{},
@@ -125,15 +130,29 @@ func (a *app) addPackages(p *Plan, merge *graph.Merge, fetches []*tarball, wante
 			s.fetched[c.node], s.files[c.node] = nodes[len(nodes)-1].ID, c
 		}
 	}
+	parts := map[*node]graph.ID{}
 	for _, f := range fetches {
-		id := s.fetched[f.places[0].node]
+		n := f.places[0].node
+		id := s.fetched[n]
 		if f.scripted {
 			var err error
-			if id, err = s.node(f.places[0].node); err != nil {
+			if id, err = s.node(n); err != nil {
 				return err
 			}
 		}
-		merge.Parts = append(merge.Parts, graph.Input{From: id})
+		parts[n] = id
+		if !open.has(n) {
+			merge.Parts = append(merge.Parts, graph.Input{From: id})
+		}
+	}
+	if len(open.scripted) > 0 {
+		ids, err := a.settle(p, open, parts, lock)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			merge.Parts = append(merge.Parts, graph.Input{From: id})
+		}
 	}
 	if len(s.nodes) > 0 {
 		p.Nodes = append(append(p.Nodes, s.nodes...), a.opt.Runtime.Node)
@@ -180,7 +199,7 @@ func (a *app) noRuntime(wanted map[*node][]*node, own *ownScripts) (errs Errors)
 }
 
 // fetches groups the places of each tarball, in the order in which they are merged.
-func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node) ([]*tarball, Errors) {
+func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node, open *unsettled) ([]*tarball, Errors) {
 	var errs Errors
 	groups := map[string]*tarball{}
 	var order []*tarball
@@ -214,6 +233,8 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 		key := fmt.Sprintf("%q", []any{f.name, f.version, s.key()})
 		if wanted[n] != nil {
 			f.scripted = true
+		}
+		if f.scripted || open.has(n) { // no other place shares its fate
 			key += n.loc
 		}
 		if g := groups[key]; g != nil {
@@ -291,9 +312,12 @@ func (f *tarball) fetch() action.Fetch {
 	return act
 }
 
-// setFiles are the files that belong to no package: links to directories of the project, the
-// commands that those have, and npm's record of the tree.
-func (a *app) setFiles(files []action.File) []action.File {
+// hiddenLockPath is where npm keeps its record of the tree.
+const hiddenLockPath = "node_modules/.package-lock.json"
+
+// setFiles are the files that belong to no package: links to directories of the project and the
+// commands that those have. lock is the text of npm's record of the tree; empty if there is none.
+func (a *app) setFiles(files []action.File) (set []action.File, lock string) {
 	t := a.tree
 	for _, n := range t.ordered() {
 		if !n.isLink() || n.external() || t.carrier(n) != n {
@@ -302,12 +326,9 @@ func (a *app) setFiles(files []action.File) []action.File {
 		files = append(files, action.File{Path: n.loc, Link: relPath(path.Dir(n.loc), n.link)})
 	}
 	if len(t.root.children) == 0 {
-		return files // npm leaves no record where there is no node_modules
+		return files, "" // npm leaves no record where there is no node_modules
 	}
-	hidden := t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved"))
-	files = append(files, action.File{Path: "node_modules/.package-lock.json", Text: string(hidden)})
-	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
-	return files
+	return files, string(t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved")))
 }
 
 // listScripts says which packages want to run something, and whether they may.

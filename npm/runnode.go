@@ -216,12 +216,8 @@ func (a *app) moduleDirs() []string {
 // runEnv is the environment of a script: the same everywhere, and what the declaration names.
 func (a *app) runEnv(d *declaration) []string {
 	rt := a.opt.Runtime
-	p := rt.Path
-	if p == "" {
-		p = defaultPath
-	}
 	env := []string{
-		"HOME=/root", "INIT_CWD=" + a.place(""), "LANG=C.UTF-8", "PATH=" + p, "TMPDIR=/tmp",
+		"HOME=/root", "INIT_CWD=" + a.place(""), "LANG=C.UTF-8", "PATH=" + rt.path(), "TMPDIR=/tmp",
 		"npm_config_cache=/tmp/npm-cache", "npm_config_local_prefix=" + a.place(""),
 	}
 	seen := map[string]string{}

@@ -73,6 +73,14 @@ type Runtime struct {
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// path is the value of PATH.
+func (rt *Runtime) path() string {
+	if rt.Path != "" {
+		return rt.Path
+	}
+	return defaultPath
+}
+
 // installEvents are those of a dependency, in npm's order.
 var installEvents = []string{"preinstall", "install", "postinstall"}
 
@@ -254,12 +262,8 @@ func scriptEnv(n *node, rt *Runtime) []string {
 		return ""
 	}
 	f := n.flags
-	p := rt.Path
-	if p == "" {
-		p = defaultPath
-	}
 	return []string{
-		"HOME=/root", "INIT_CWD=" + scriptApp, "LANG=C.UTF-8", "PATH=" + p, "SOURCE_DATE_EPOCH=0", "TMPDIR=/tmp",
+		"HOME=/root", "INIT_CWD=" + scriptApp, "LANG=C.UTF-8", "PATH=" + rt.path(), "SOURCE_DATE_EPOCH=0", "TMPDIR=/tmp",
 		"npm_config_cache=/tmp/npm-cache", "npm_config_local_prefix=" + scriptApp,
 		"npm_package_dev=" + flag(f.dev), "npm_package_dev_optional=" + flag(f.devOptional && !f.dev && !f.optional),
 		"npm_package_integrity=" + n.integrity, "npm_package_optional=" + flag(f.optional), "npm_package_peer=" + flag(f.peer),
