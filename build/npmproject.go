@@ -145,6 +145,9 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 		if lo.Platform, err = npm.ParsePlatform(name); err != nil {
 			return nil, &UsageError{err.Error()}
 		}
+		if err := o.hostEngines(ctx, t, &lo.Platform); err != nil {
+			return nil, err
+		}
 		p, err := loadNPM(ctx, fsys, lo, o, t)
 		var missing *npm.Error
 		if errors.As(err, &missing) && missing.Reason == npm.NoScript && o.searches() {
@@ -163,6 +166,24 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	}
 	out.nodes, out.roots = npm.Join(plans...)
 	return out, nil
+}
+
+// hostEngines fills in the versions against which packages' engines are checked: those of the Node.js
+// and npm that scripts run on. Without any nothing is checked.
+func (o Options) hostEngines(ctx context.Context, t target, p *npm.Platform) error {
+	if o.NPM.Image != "" {
+		return nil // what is in the image isn't known here
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil
+	}
+	if node, err = filepath.EvalSymlinks(node); err != nil {
+		return err
+	}
+	p.NPM = toolchain.NPMVersion(node)
+	p.Node, err = toolchain.OpenStore(importsDir(t.stateDir)).NodeVersion(ctx, node)
+	return err
 }
 
 // loadNPM plans an app. Only one that has something to run needs a Node.js.

@@ -172,7 +172,7 @@ func (t *textWriter) fetch(f *Fetch) {
 		}
 		if u := it.Unpack; u != nil {
 			t.line(3, "unpack", word(u.Format), textStrip(u.Strip), attr("prefix", u.Prefix), attrMode("set", u.SetMode),
-				attrMode("clear", u.ClearMode), attr("links", u.Links), flag("hashbang", u.Hashbang))
+				attrMode("clear", u.ClearMode), attr("links", u.Links), flag("hashbang", u.Hashbang), flag("skipdirs", u.SkipDirs))
 			for _, p := range u.Executable {
 				t.line(4, "executable", word(p))
 			}

@@ -66,9 +66,9 @@ func (p *textParser) one(l *textLine) string {
 }
 
 func (p *textParser) unpack(l *textLine) *action.Unpack {
-	pos, attrs := p.args(l, 1, "strip= prefix= set= clear= links= hashbang")
+	pos, attrs := p.args(l, 1, "strip= prefix= set= clear= links= hashbang skipdirs")
 	u := &action.Unpack{Format: pos[0], Prefix: attrs["prefix"], SetMode: p.mode(l, attrs["set"]), ClearMode: p.mode(l, attrs["clear"]),
-		Links: attrs["links"], Hashbang: has(attrs, "hashbang")}
+		Links: attrs["links"], Hashbang: has(attrs, "hashbang"), SkipDirs: has(attrs, "skipdirs")}
 	if has(attrs, "strip") {
 		u.Strip = p.number(l, attrs["strip"])
 	}

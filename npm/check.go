@@ -5,9 +5,10 @@ package npm
 import "fmt"
 
 // checkSync lists where dependencies aren't met by the lockfile. npm would ask the registry for
-// what is missing; a build must not, so this says what a new lockfile is needed for.
-func (t *tree) checkSync(lock *document, manifests map[string]*document) Errors {
-	var errs Errors
+// what is missing; a build must not, so this says what a new lockfile is needed for. absent are optional
+// dependencies of packages that aren't there.
+func (a *app) checkSync() (errs Errors, absent []*edge) {
+	t, lock, manifests := a.tree, a.lock.doc, a.manifests
 	seen := map[*node]bool{}
 	queue := []*node{t.root}
 	for len(queue) > 0 {
@@ -39,12 +40,19 @@ func (t *tree) checkSync(lock *document, manifests map[string]*document) Errors 
 			if bundled[e.name] || e.to != nil && e.to.inShrinkwrap() {
 				continue
 			}
-			if msg := t.problem(e, local); msg != "" {
+			switch msg := t.problem(e, local); {
+			case msg != "":
 				errs = append(errs, t.outOfSync(e, msg, lock, manifests))
+			case e.to == nil && e.kind == optionalDep && !t.inDepBundle(n):
+				absent = append(absent, e)
+			default:
+				if msg := a.conflict(e); msg != "" {
+					errs = append(errs, t.outOfSync(e, msg, lock, manifests))
+				}
 			}
 		}
 	}
-	return errs
+	return errs, absent
 }
 
 // problem describes what is wrong with an edge in npm's words, or returns "".
@@ -71,7 +79,7 @@ func (t *tree) outOfSync(e *edge, msg string, lock *document, manifests map[stri
 	if e.from != t.root {
 		out.Msg += fmt.Sprintf(" (wanted by %s)", e.from.id())
 	}
-	if e.kind == peerDep && e.to == nil {
+	if e.kind == peerDep {
 		out.Advice += ", or set legacy-peer-deps in .npmrc if it was made so"
 	}
 	doc := manifests[e.from.loc]

@@ -67,7 +67,12 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		t.link()
 	}
 	t.calcFlags()
-	if err := append(t.checkOverrides(a.manifests[""]), t.checkSync(a.lock.doc, a.manifests)...).err(); err != nil {
+	errs, absent := a.checkSync()
+	errs = append(t.checkOverrides(a.manifests[""]), errs...)
+	if errs == nil && len(absent) > 0 {
+		errs = a.checkAbsent(ctx, absent)
+	}
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	t.prune()
@@ -204,17 +209,11 @@ func (a *app) inflate(ctx context.Context) error {
 }
 
 func (a *app) inflateOne(ctx context.Context, src *sources, n *node) *Error {
-	q := ManifestQuery{Name: n.packageName(), Version: n.version()}
-	registry, err := a.opt.Config.registry(q.Name)
+	q, err := a.query(src, n.packageName())
 	if err != nil {
 		return asError(err)
 	}
-	if q.Registry = registry; registry == "" {
-		q.Registry = src.fallback
-	}
-	if _, q.Authorization, err = a.opt.Config.authorization(q.Registry, ""); err != nil {
-		return asError(err)
-	}
+	q.Version = n.version()
 	data, err := a.opt.Facts.Manifest(ctx, q)
 	if err != nil {
 		return &Error{Reason: NoManifest, File: a.lock.doc.file, Package: n.id(), Err: err, Msg: "cannot get its manifest",
@@ -233,6 +232,19 @@ func (a *app) inflateOne(ctx context.Context, src *sources, n *node) *Error {
 	n.pkg = pkg
 	n.shrinkwrap = n.shrinkwrap || truthy(pkg["_hasShrinkwrap"])
 	return nil
+}
+
+// query says how the registry is asked for a package.
+func (a *app) query(src *sources, name string) (q ManifestQuery, err error) {
+	q.Name = name
+	if q.Registry, err = a.opt.Config.registry(name); err != nil {
+		return q, err
+	}
+	if q.Registry == "" {
+		q.Registry = src.fallback
+	}
+	_, q.Authorization, err = a.opt.Config.authorization(q.Registry, "")
+	return q, err
 }
 
 // assignBundles notes in the packages of a version 1 lockfile what they bundle.

@@ -57,6 +57,22 @@ func (f factsMap) Manifest(_ context.Context, q ManifestQuery) ([]byte, error) {
 	return nil, fmt.Errorf("not known")
 }
 
+func (f factsMap) Versions(_ context.Context, q ManifestQuery) ([]string, error) {
+	if _, ok := f[q.Name+"@none"]; ok {
+		return nil, nil
+	}
+	var out []string
+	for _, id := range sortedKeys(f) {
+		if v, ok := strings.CutPrefix(id, q.Name+"@"); ok {
+			out = append(out, v)
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("not known")
+	}
+	return out, nil
+}
+
 func testPlan(t *testing.T, file string) {
 	ar, err := txtar.ParseFile(file)
 	if err != nil {

@@ -30,7 +30,8 @@ type Options struct {
 	Scripts              ScriptPolicy
 	// Runtime is where install scripts run. It is needed if the policy lets any run.
 	Runtime *Runtime
-	// Facts answers what the files don't say. Only lockfiles of version 1 need it.
+	// Facts answers what the files don't say. Only lockfiles of version 1, and those that lack
+	// optional dependencies, need it.
 	Facts Facts
 	// Run asks for the outputs of a script instead of the tree.
 	Run Run
@@ -47,6 +48,9 @@ type Facts interface {
 	// Manifest returns the package.json of one version of a package as JSON: what a registry
 	// says of it, or the file in its tarball.
 	Manifest(ctx context.Context, q ManifestQuery) ([]byte, error)
+	// Versions returns which versions of the package there are (q.Version doesn't count), in any
+	// order; none without an error if the registry doesn't know the package.
+	Versions(ctx context.Context, q ManifestQuery) ([]string, error)
 }
 
 // ManifestQuery names a package.

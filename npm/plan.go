@@ -301,7 +301,7 @@ func (f *tarball) fetch() action.Fetch {
 			it := item
 			it.Unpack = &action.Unpack{
 				Format: "tar", Strip: 1, SetMode: setMode, ClearMode: clearMode, Links: "skip",
-				Executable: exec, Hashbang: linked, Rename: map[string]string{".gitignore": ".npmignore"},
+				Executable: exec, Hashbang: linked, SkipDirs: true, Rename: map[string]string{".gitignore": ".npmignore"},
 			}
 			act.Items = append(act.Items, it)
 		}

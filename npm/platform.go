@@ -129,6 +129,7 @@ func (p Platform) runs(pkg object) string {
 // checkPlatform marks what can't be installed as inert, and lists needed packages that refuse the
 // platform. Engines are a warning unless strict.
 func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
+	var refused []string
 	for _, n := range t.ordered() {
 		if n.isLink() {
 			continue
@@ -158,7 +159,10 @@ func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool, lock *docume
 				Advice: "use such an engine, or unset engine-strict"}, "packages", n.loc))
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("%s: needs %s", n.id(), why))
+		refused = append(refused, fmt.Sprintf("%s (%s)", n.id(), why))
+	}
+	if refused != nil {
+		warnings = []string{"packages for other engines: " + strings.Join(refused, ", ")}
 	}
 	return errs, warnings
 }

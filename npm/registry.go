@@ -5,6 +5,7 @@ package npm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,6 +41,29 @@ const abbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/jso
 
 // Manifest implements Facts.
 func (f *RegistryFacts) Manifest(ctx context.Context, q ManifestQuery) ([]byte, error) {
+	versions, err := f.versions(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	data, ok := versions[q.Version]
+	if !ok {
+		return nil, fmt.Errorf("the registry has no version %s of %s", q.Version, q.Name)
+	}
+	return data, nil
+}
+
+// Versions implements Facts.
+func (f *RegistryFacts) Versions(ctx context.Context, q ManifestQuery) ([]string, error) {
+	versions, err := f.versions(ctx, q)
+	var status *statusError
+	if errors.As(err, &status) && status.code == http.StatusNotFound {
+		return nil, nil
+	}
+	return sortedKeys(versions), err
+}
+
+// versions asks once for each package.
+func (f *RegistryFacts) versions(ctx context.Context, q ManifestQuery) (map[string]json.RawMessage, error) {
 	if q.Registry == "" {
 		return nil, &Error{Reason: NoRegistry, Package: q.Name, Msg: "no registry is configured",
 			Advice: "set registry=https://… in .npmrc or the environment variable npm_config_registry"}
@@ -56,14 +80,17 @@ func (f *RegistryFacts) Manifest(ctx context.Context, q ManifestQuery) ([]byte, 
 	}
 	f.mu.Unlock()
 	p.once.Do(func() { p.versions, p.err = f.get(ctx, q) })
-	if p.err != nil {
-		return nil, p.err
-	}
-	data, ok := p.versions[q.Version]
-	if !ok {
-		return nil, fmt.Errorf("the registry has no version %s of %s", q.Version, q.Name)
-	}
-	return data, nil
+	return p.versions, p.err
+}
+
+// statusError is an answer without a package.
+type statusError struct {
+	code         int
+	status, name string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("the registry answered %s for %s", e.status, e.name)
 }
 
 func (f *RegistryFacts) get(ctx context.Context, q ManifestQuery) (map[string]json.RawMessage, error) {
@@ -106,7 +133,7 @@ func getPackument(ctx context.Context, client *http.Client, q ManifestQuery) (ve
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return nil, res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests,
-			fmt.Errorf("the registry answered %s for %s", res.Status, q.Name)
+			&statusError{res.StatusCode, res.Status, q.Name}
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxPackument+1))
 	if err != nil {

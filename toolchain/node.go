@@ -78,10 +78,10 @@ func (s *Store) HostNode(ctx context.Context, node, platform string) (*Node, err
 	if dir := filepath.Dir(real); !strings.Contains(":"+out.Path+":", ":"+dir+":") {
 		out.Path = dir + ":" + out.Path
 	}
-	if out.Version, err = nodeVersion(ctx, real); err != nil {
-		return nil, &NodeError{File: real, Err: err}
+	if out.Version, err = s.NodeVersion(ctx, real); err != nil {
+		return nil, err
 	}
-	out.NPM = npmVersion(real)
+	out.NPM = NPMVersion(real)
 	key, err := makeNodeKey(real, platform)
 	if err != nil {
 		return nil, &NodeError{File: real, Err: err}
@@ -97,6 +97,27 @@ func (s *Store) HostNode(ctx context.Context, node, platform string) (*Node, err
 	return out, nil
 }
 
+// NodeVersion asks the program node for its version ("20.11.1"), once for each program.
+func (s *Store) NodeVersion(ctx context.Context, node string) (string, error) {
+	info, err := os.Stat(node) // of what a link leads to
+	if err != nil {
+		return "", &NodeError{File: node, Err: err}
+	}
+	key := fmt.Sprintf("%s %d %d", node, info.Size(), info.ModTime().UnixNano())
+	known := filepath.Join(s.dir, "index", "node-version-"+digest.FromString(key).Encoded())
+	if data, err := os.ReadFile(known); err == nil && len(data) > 0 {
+		return string(data), nil
+	}
+	v, err := nodeVersion(ctx, node)
+	if err != nil {
+		return "", &NodeError{File: node, Err: err}
+	}
+	if err := os.MkdirAll(filepath.Dir(known), 0o755); err != nil {
+		return "", err
+	}
+	return v, writeWhole(known, []byte(v))
+}
+
 func nodeVersion(ctx context.Context, node string) (string, error) {
 	out, err := exec.CommandContext(ctx, node, "--version").Output()
 	v, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "v")
@@ -106,8 +127,9 @@ func nodeVersion(ctx context.Context, node string) (string, error) {
 	return v, err
 }
 
-// npmVersion reads the version of the npm that is installed with node.
-func npmVersion(node string) string {
+// NPMVersion reads the version of the npm that is installed with the program node; empty if there is
+// none. node is no link.
+func NPMVersion(node string) string {
 	file := filepath.Join(filepath.Dir(filepath.Dir(node)), "lib/node_modules/npm/package.json")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -121,7 +143,7 @@ func npmVersion(node string) string {
 }
 
 func makeNodeKey(node, platform string) (nodeKey, error) {
-	key := nodeKey{Format: nodeFormat, Platform: platform, NPM: npmVersion(node)}
+	key := nodeKey{Format: nodeFormat, Platform: platform, NPM: NPMVersion(node)}
 	for file, field := range map[string]*string{node: &key.Node, dpkgStatus: &key.Status} {
 		info, err := os.Stat(file)
 		if errors.Is(err, os.ErrNotExist) && file == dpkgStatus {

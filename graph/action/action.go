@@ -82,6 +82,8 @@ type Unpack struct {
 	// Hashbang ends the first line of an Executable file in LF where it begins with "#!" and ends
 	// in CRLF: a kernel would take the CR for a part of the interpreter's name.
 	Hashbang bool `json:"hashbang,omitempty"`
+	// SkipDirs passes over the entries for directories: there are only those that files are in.
+	SkipDirs bool `json:"skipDirs,omitempty"`
 	// Rename maps the base name of a file entry to another base name. An entry that has that name
 	// in the archive itself wins, wherever it stands.
 	Rename map[string]string `json:"rename,omitempty"`

@@ -303,6 +303,9 @@ func (s *sink) hardlink(entry string, elems []string, target string) error {
 }
 
 func (s *sink) dir(entry string, elems []string) error {
+	if s.how.SkipDirs {
+		return nil
+	}
 	return s.each(entry, func(w *place.Writer) error { return w.Dir(elems) })
 }
 

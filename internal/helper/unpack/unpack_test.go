@@ -264,6 +264,8 @@ func TestTar(t *testing.T) {
 			want: "dir x\n0755 x/a 3\n0644 x/b 2\ndir y\n0755 y/a 3\n0644 y/b 2\n"},
 		{name: "directories", in: []entry{{name: "d/", mode: 0o700, kind: tar.TypeDir}, {name: "d/", kind: tar.TypeDir}, {name: "d/a", body: "A"}, {name: "./", kind: tar.TypeDir}},
 			want: "dir d\n0644 d/a A\n"},
+		{name: "directories are passed over", how: action.Unpack{SkipDirs: true}, in: []entry{{name: "empty/", kind: tar.TypeDir}, {name: "d/e/", kind: tar.TypeDir}, {name: "d/e/a", body: "A"}},
+			want: "dir d\ndir d/e\n0644 d/e/a A\n"},
 		{name: "global header", in: []entry{{name: "pax_global_header", body: "commit", kind: tar.TypeXGlobalHeader}, {name: "a", body: "A"}}, want: "0644 a A\n"},
 		{name: "empty", in: nil, want: ""},
 		{name: "device", in: []entry{{name: "null", kind: tar.TypeChar}}, err: `"null": is a device`},
