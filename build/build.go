@@ -232,7 +232,7 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 					Definition: def, Secrets: store, SharedKey: b.planned.Locals[""],
 					Locals: map[string]fsutil.FS{llbgen.LocalName: b.files},
 					Stores: map[string]content.Store{llbgen.StoreName: b.store},
-					Status: b.display.Solve(), Attachables: agent,
+					Status: b.display.Solve(), Attachables: agent, Repeat: pinned(plan.Images),
 				}
 				if b.o.Output != "" && !e.Discard {
 					r.Output = &engine.Output{Dir: filepath.Join(b.o.Output, filepath.FromSlash(e.Dir)), Results: b.deliveries(e)}
@@ -253,6 +253,11 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 		b.display.Printf("%s", line)
 	}
 	return err
+}
+
+// pinned says that no image can change behind its name.
+func pinned(images []string) bool {
+	return !slices.ContainsFunc(images, func(ref string) bool { return !strings.Contains(ref, "@sha256:") })
 }
 
 // secrets collects what the definitions may ask for.

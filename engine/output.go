@@ -16,11 +16,17 @@ import (
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/sys/mountinfo"
+	digest "github.com/opencontainers/go-digest"
 )
 
 // AttrResults is the attribute of the embedded engine's exporter that holds the JSON of a list of
 // Delivery.
 const AttrResults = "results"
+
+// AttrDefinition is the attribute of the embedded engine's exporter that names the definition: the digest
+// of its last op, which has the digests of all others in it. With it the result can be asked for again
+// (MethodRepeat).
+const AttrDefinition = "definition"
 
 // Delivery is one of the results that an output directory receives. What earlier solves wrote for a
 // result of the same name is removed if it isn't there any more; files of other results stay.
@@ -110,7 +116,8 @@ func makeOutput(dir string) (string, error) {
 }
 
 // exports is how a solve delivers its result to a directory.
-func (e *Engine) exports(o *Output) ([]client.ExportEntry, error) {
+func (e *Engine) exports(r *Request) ([]client.ExportEntry, error) {
+	o := r.Output
 	dir, err := makeOutput(o.Dir)
 	if err != nil {
 		return nil, err
@@ -135,6 +142,9 @@ func (e *Engine) exports(o *Output) ([]client.ExportEntry, error) {
 			return nil, err
 		}
 		attrs[AttrResults] = string(data)
+	}
+	if ops := r.Definition.Def; r.Repeat && len(ops) > 0 {
+		attrs[AttrDefinition] = digest.FromBytes(ops[len(ops)-1]).String()
 	}
 	return []client.ExportEntry{{Type: ExporterName, Attrs: attrs}}, nil
 }

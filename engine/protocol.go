@@ -22,6 +22,7 @@ const (
 	MethodStatus   = "Status" // StatusRequest → StatusReply
 	MethodStop     = "Stop"   // StopRequest → StopReply
 	MethodGC       = "GC"     // GCRequest → GCReply
+	MethodRepeat   = "Repeat" // RepeatRequest → RepeatReply
 )
 
 // StatusRequest asks what the engine is doing.
@@ -114,3 +115,15 @@ func (l Layout) StartLock() string { return filepath.Join(l.Dir, "engine-start.l
 
 // Data is everything that the server stores. It is a cache: discarding it loses time only.
 func (l Layout) Data() string { return filepath.Join(l.Dir, "engine") }
+
+// RepeatRequest asks for the result of a definition that was solved before.
+type RepeatRequest struct {
+	// Attrs are those of the exporter, AttrDefinition among them.
+	Attrs map[string]string `json:"attrs"`
+}
+
+// RepeatReply says whether it was delivered. If not, for whatever reason, the client solves.
+type RepeatReply struct {
+	Done     bool              `json:"done"`
+	Response map[string]string `json:"response,omitempty"` // the exporter's, as after a solve
+}

@@ -24,6 +24,7 @@ func registerControl(g *grpc.Server, s *Server) {
 			method(engine.MethodStatus, s.status),
 			method(engine.MethodStop, s.stopRequest),
 			method(engine.MethodGC, s.gc),
+			method(engine.MethodRepeat, s.repeat),
 		},
 	}, s)
 }

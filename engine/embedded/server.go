@@ -32,6 +32,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/mergefest/mergefest/engine"
+	"github.com/mergefest/mergefest/engine/embedded/export"
 )
 
 // buildkitModule is where BuildKit's version is found in the program's build information.
@@ -47,6 +48,7 @@ type Server struct {
 	stores  *stores
 	exec    *executor
 	worker  *orderedWorker
+	results *export.Worker
 	ctl     *buildkit.Controller
 	grpc    *grpc.Server
 	started time.Time
@@ -127,7 +129,8 @@ func (s *Server) assemble(ctx context.Context) error {
 
 func (s *Server) controller(ctx context.Context) (_ *buildkit.Controller, err error) {
 	workers := &worker.Controller{}
-	if err := workers.Add(s.exporting(s.worker)); err != nil {
+	s.results = s.exporting(s.worker)
+	if err := workers.Add(s.results); err != nil {
 		return nil, err
 	}
 	sessions, err := session.NewManager()

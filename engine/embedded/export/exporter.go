@@ -42,6 +42,7 @@ type Options struct {
 //	places          what the client sees at dir and at the mount points in it (engine.Places)
 //	uid, gid        numeric owner of what is written; both or none
 //	results         what is delivered, by name (a list of engine.Delivery)
+//	definition      the digest of what was solved, under which Repeat finds the result
 //	platform-split  as the local exporter's: "false" puts the results of several platforms over
 //	                each other, else each gets a directory ("linux_amd64")
 //
@@ -49,25 +50,35 @@ type Options struct {
 // so that tools which compare times see what changed.
 //
 // The response holds the Summary; see engine.ParseSummary.
-func Wrap(w worker.Worker, o Options) worker.Worker { return &exportingWorker{Worker: w, o: o} }
+func Wrap(w worker.Worker, o Options) *Worker { return &Worker{Worker: w, o: o} }
 
-type exportingWorker struct {
+// Worker is a worker with the exporter.
+type Worker struct {
 	worker.Worker
-	o Options
+	o     Options
+	known results
 }
 
-func (w *exportingWorker) Exporter(name string, sm *session.Manager) (exporter.Exporter, error) {
+// Exporter implements worker.Worker.
+func (w *Worker) Exporter(name string, sm *session.Manager) (exporter.Exporter, error) {
 	if name == engine.ExporterName {
-		return &factory{o: w.o}, nil
+		return &factory{o: w.o, known: &w.known}, nil
 	}
 	return w.Worker.Exporter(name, sm)
 }
 
-type factory struct{ o Options }
+type factory struct {
+	o     Options
+	known *results
+}
 
 // Resolve checks the attributes.
 func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (exporter.ExporterInstance, error) {
-	in := &instance{id: id, attrs: attrs, o: f.o}
+	return f.instance(id, attrs)
+}
+
+func (f *factory) instance(id int, attrs map[string]string) (*instance, error) {
+	in := &instance{id: id, attrs: attrs, o: f.o, known: f.known}
 	var owner [2]int
 	owned := 0
 	for name, value := range attrs {
@@ -93,7 +104,7 @@ func (f *factory) Resolve(_ context.Context, id int, attrs map[string]string) (e
 			var split bool
 			split, err = strconv.ParseBool(value)
 			in.flat = !split
-		case "source-date-epoch":
+		case "source-date-epoch", engine.AttrDefinition:
 		default:
 			err = errors.New("it is unknown")
 		}
@@ -137,6 +148,7 @@ type instance struct {
 	owner *Owner
 	flat  bool
 
+	known      *results
 	places     []engine.Place
 	deliveries []engine.Delivery
 }
@@ -153,15 +165,23 @@ func (in *instance) Export(ctx context.Context, src *exporter.Source, info expor
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	response, err := in.write(ctx, results, session.NewGroup(info.SessionID))
+	if err == nil && len(results) == 1 && results[0].ref != nil && results[0].dest == "" {
+		in.known.add(in.attrs[engine.AttrDefinition], results[0].ref.ID())
+	}
+	return response, nil, nil, err
+}
+
+// write writes results to the directory.
+func (in *instance) write(ctx context.Context, results []placed, group session.Group) (map[string]string, error) {
 	report, done := reporter(ctx)
 	req := Request{Dest: in.attrs["dir"], StateDir: in.o.StateDir, Owner: in.owner, Results: in.deliveries, Places: in.places, Progress: report}
-	group := session.NewGroup(info.SessionID)
 	sum, err := exportChains(ctx, req, results, group)
 	done()
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("export to %s: %w", req.Dest, err)
+		return nil, fmt.Errorf("export to %s: %w", req.Dest, err)
 	}
-	return sum.Response(), nil, nil, nil
+	return sum.Response(), nil
 }
 
 // placed is a result and the directory where it goes.
