@@ -127,8 +127,12 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 	if o.NPM.Script != "" && !slices.Equal(platforms, []string{t.platform}) {
 		return nil, &UsageError{fmt.Sprintf("--npm-script runs on the engine's platform, %s, and builds for no other", t.platform)}
 	}
+	policy, err := o.NPM.policy()
+	if err != nil {
+		return nil, err
+	}
 	lo := npm.Options{
-		Dir: filepath.ToSlash(rel), Config: config, Omit: o.NPM.Omit, Include: o.NPM.Include, Scripts: o.NPM.policy(),
+		Dir: filepath.ToSlash(rel), Config: config, Omit: o.NPM.Omit, Include: o.NPM.Include, Scripts: policy,
 		AllowMissingIntegrity: o.NPM.AllowMissingIntegrity, MissingIntegrityFlag: "--npm-allow-missing-integrity",
 		Facts: &npm.RegistryFacts{},
 		Run: npm.Run{Script: o.NPM.Script, Workspaces: o.NPM.Workspaces, Outputs: o.NPM.Outputs, Env: o.environ(),
@@ -202,8 +206,8 @@ func loadNPM(ctx context.Context, fsys fs.FS, lo npm.Options, o Options, t targe
 }
 
 // policy reads the options' words.
-func (n NPM) policy() npm.ScriptPolicy {
-	p := npm.ScriptPolicy{Network: n.Network, NetworkFlag: "--npm-network"}
+func (n NPM) policy() (npm.ScriptPolicy, error) {
+	p := npm.ScriptPolicy{Network: n.Network, Flag: "--npm-scripts", NetworkFlag: "--npm-network"}
 	for _, s := range n.Scripts {
 		switch s {
 		case "all":
@@ -214,7 +218,10 @@ func (n NPM) policy() npm.ScriptPolicy {
 			p.Only = append(p.Only, s)
 		}
 	}
-	return p
+	if (p.All || p.None) && len(n.Scripts) > 1 {
+		return p, &UsageError{fmt.Sprintf("--npm-scripts %s: all and none stand alone", strings.Join(n.Scripts, ","))}
+	}
+	return p, nil
 }
 
 // nodeRuntime is where install scripts run.

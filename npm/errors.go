@@ -26,6 +26,7 @@ const (
 	UnsafePath         Reason = "unsafe-path"         // a location or target outside the app
 	GitDependency      Reason = "git-dependency"      // needs git and a build on the way
 	LocalPackage       Reason = "local-package"       // a local directory or tarball to be packed
+	UnreviewedScripts  Reason = "unreviewed-scripts"  // strict-allow-scripts, and nobody said whether they may run
 	BadConfig          Reason = "bad-config"          // .npmrc
 	NoManifest         Reason = "no-manifest"         // metadata that only the registry has
 	CaseCollision      Reason = "case-collision"      // two packages in one place, but for case

@@ -23,6 +23,7 @@ type app struct {
 	tree      *tree
 	warnings  []string
 	scripts   ScriptPolicy
+	allowance *allowance           // nil if there is none
 	settings  map[string]*settings // of each of the project's packages, by location
 	files     *inputs
 	late      []binLink       // to commands of linked packages that aren't there, or not yet
@@ -146,7 +147,10 @@ func (a *app) readSettings() error {
 		a.settings[loc] = s
 	}
 	a.scripts = a.opt.Scripts.or(a.settings[""].policy)
-	a.scripts.None = a.scripts.None || a.opt.Config.is("ignore-scripts")
+	if s, _ := a.opt.Config.get("ignore-scripts"); s.value == "true" && !a.scripts.says() {
+		a.scripts.None, a.scripts.source = true, s.source+": ignore-scripts"
+	}
+	a.readAllowance()
 	return errs.err()
 }
 

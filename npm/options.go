@@ -74,8 +74,11 @@ type ScriptPolicy struct {
 	// Network lists the packages whose scripts get a network, as Only does; nil leaves it to
 	// package.json.
 	Network []string
-	// NetworkFlag is how a user allows it, for messages of failing scripts: "--npm-network".
-	NetworkFlag string
+	source  string // of None, where a setting of npm's said so
+
+	// Flag is how a user sets the policy, and NetworkFlag how a network is allowed, for messages:
+	// "--npm-scripts", "--npm-network".
+	Flag, NetworkFlag string
 }
 
 // Script is a package that wants to run something when it is installed.
@@ -145,13 +148,24 @@ func (o Options) omits() (omitSet, error) {
 
 // or takes what s leaves open from a project's own policy.
 func (s ScriptPolicy) or(project ScriptPolicy) ScriptPolicy {
-	if !s.None && !s.All && s.Only == nil {
-		s.None, s.Only = project.None, project.Only
+	if !s.says() {
+		s.None, s.All, s.Only = project.None, project.All, project.Only
 	}
 	if s.Network == nil {
 		s.Network = project.Network
 	}
 	return s
+}
+
+// says reports whether the policy is one, and doesn't leave it to others.
+func (s ScriptPolicy) says() bool { return s.None || s.All || s.Only != nil }
+
+// flag names what sets the policy.
+func (s ScriptPolicy) flag() string {
+	if s.Flag == "" {
+		return "a policy of its own"
+	}
+	return s.Flag
 }
 
 // decide applies the policy to a package.
@@ -163,6 +177,9 @@ func (s ScriptPolicy) decide(name string) (run, network bool) {
 // unknown remarks on names of the policy that no package with scripts has.
 func (s ScriptPolicy) unknown(scripts []Script) []string {
 	var out []string
+	if s.source != "" && len(scripts) > 0 {
+		out = append(out, fmt.Sprintf("%s leaves all install scripts out; %s wins over it", s.source, s.flag()))
+	}
 	for _, name := range sortedUnique(append(append([]string(nil), s.Only...), s.Network...)) {
 		if name != "." && !slices.ContainsFunc(scripts, func(sc Script) bool { return sc.Package == name }) {
 			out = append(out, fmt.Sprintf("the policy for install scripts names %q, and no package of that name has any", name))

@@ -56,6 +56,9 @@ func (a *app) findOwn() (*ownScripts, Errors) {
 		}
 		s := Script{Package: packageLabel(doc), Version: str(doc.top, "version"), Location: path.Clean(loc)}
 		s.Run, s.Network = a.scripts.decideOwn(s.Package)
+		if s.Run && a.linkDenied(loc) && !contains(a.opt.Scripts.Only, s.Package) {
+			s.Run, s.Network = false, false
+		}
 		o.listed = append(o.listed, s)
 		if !s.Run {
 			continue
@@ -70,6 +73,13 @@ func (a *app) findOwn() (*ownScripts, Errors) {
 		errs = append(errs, o.declare(a, loc)...)
 	}
 	return o, errs
+}
+
+// linkDenied reports whether the project denies a linked package its scripts.
+func (a *app) linkDenied(loc string) bool {
+	return loc != "" && slices.ContainsFunc(a.tree.ordered(), func(n *node) bool {
+		return n.isLink() && n.link == loc && a.allowance.verdict(a.tree, n) == denied
+	})
 }
 
 // declare collects what is declared for the events of one package.

@@ -80,7 +80,7 @@ func (a *app) pack(f *tarball) ([]graph.Node, error) {
 		return nil, err
 	}
 	n := f.places[0].node
-	scripts, _ := a.scripts.decide(n.packageName())
+	scripts, _ := a.decide(n)
 	job, err := json.Marshal(packInput{Dir: packDir, To: packed, ID: f.name + "@" + f.version, Scripts: scripts,
 		Git: f.src.git != nil, Archive: f.src.git != nil && !f.src.git.Submodules})
 	if err != nil {
@@ -142,7 +142,7 @@ func (a *app) projectDir(n *node, dir string) (string, *Error) {
 		return "", &Error{Reason: LocalPackage, Package: n.id(), Msg: "there is no " + path.Join(p, "package.json"),
 			Advice: "restore it, or run npm install without the dependency"}
 	}
-	run, _ := a.scripts.decide(n.packageName())
+	run, _ := a.decide(n)
 	switch {
 	case run && str(obj(doc.top, "scripts"), "prepare") != "":
 		return "", doc.errorIn(&Error{Reason: LocalPackage, Package: n.id(), Msg: "npm runs its script prepare before it packs it",

@@ -49,6 +49,9 @@ func (a *app) plan() (*Plan, error) {
 	}
 	carriers, loose := a.carriers()
 	var errs Errors
+	if err := a.checkReviewed(); err != nil {
+		return nil, err
+	}
 	wanted := a.wanted()
 	open := a.unsettled(wanted)
 	var chosen []string
@@ -339,7 +342,7 @@ func (a *app) listScripts() []Script {
 			continue
 		}
 		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}
-		s.Run, s.Network = a.scripts.decide(s.Package)
+		s.Run, s.Network = a.decide(n)
 		out = append(out, s)
 	}
 	return out

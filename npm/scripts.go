@@ -103,7 +103,7 @@ func (a *app) wanted() map[*node][]*node {
 		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
 			continue
 		}
-		if run, _ := a.scripts.decide(n.packageName()); run {
+		if run, _ := a.decide(n); run {
 			c := a.tree.carrier(n)
 			out[c] = append(out[c], n)
 		}
@@ -211,7 +211,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		{Path: path.Join(scriptApp, "package.json"), Text: "{\"private\": true}\n"},
 	}
 	for i, m := range s.wanted[n] {
-		_, network := s.app.scripts.decide(m.packageName())
+		_, network := s.app.decide(m)
 		run.Network = run.Network || network
 		dir := path.Join(scriptApp, m.loc)
 		job, err := json.Marshal(scriptJob{Command: "ci", Steps: []scriptStep{{Dir: dir, Events: installEvents}},

@@ -39,10 +39,10 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.Var((*list)(&p.opt.Ecosystems), "ecosystem", "look only for projects of these `ECOSYSTEMS`: go, npm (default: all)")
 
 	n := &p.opt.NPM
-	fs.StringVar(&n.Script, "npm-script", "", "npm: run the script `NAME` of package.json on the installed tree; its outputs are the result")
+	fs.Var(once{&n.Script}, "npm-script", "npm: run the script `NAME` of package.json on the installed tree; its outputs are the result")
 	fs.Var((*list)(&n.Workspaces), "npm-workspace", "npm: run it in these `WORKSPACES` (names or directories, . is the app; default: all that have it)")
 	fs.Var((*list)(&n.Outputs), "npm-outputs", "npm: the files and directories, `PATHS`, that it leaves in a package that declares none")
-	fs.Var((*list)(&n.Scripts), "npm-scripts", "npm: whose install scripts run: `all` (the default), none, or names of packages")
+	fs.Var(words{&n.Scripts}, "npm-scripts", "npm: whose install scripts run: `all` (the default), none, or names of packages")
 	fs.Var((*list)(&n.Network), "npm-network", "npm: `PACKAGES` whose install scripts get a network")
 	fs.Var((*list)(&n.Omit), "omit", "npm: leave out dependencies of these `TYPES`: dev, optional, peer")
 	fs.Var((*list)(&n.Include), "include", "npm: keep dependencies of these `TYPES`, whatever leaves them out")

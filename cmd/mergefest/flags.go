@@ -2,7 +2,9 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -47,6 +49,41 @@ func (l *list) Set(v string) error {
 			*l = append(*l, s)
 		}
 	}
+	return nil
+}
+
+// words is a list that says something: an empty value, as of a variable that isn't set, is an error.
+type words struct{ list *[]string }
+
+func (w words) String() string {
+	if w.list == nil {
+		return ""
+	}
+	return strings.Join(*w.list, ",")
+}
+
+func (w words) Set(v string) error {
+	if strings.Trim(v, ", ") == "" {
+		return errors.New("it is empty")
+	}
+	return (*list)(w.list).Set(v)
+}
+
+// once is a text that may be given once: the last of several would win without a word.
+type once struct{ text *string }
+
+func (o once) String() string {
+	if o.text == nil {
+		return ""
+	}
+	return *o.text
+}
+
+func (o once) Set(v string) error {
+	if *o.text != "" {
+		return fmt.Errorf("it is there twice (%q before)", *o.text)
+	}
+	*o.text = v
 	return nil
 }
 
