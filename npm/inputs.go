@@ -125,15 +125,12 @@ func (in *inputs) walk(dir string, rules []ignoreRule, skip map[string]bool, fil
 
 // localFile is a file of the project as scripts see it. As npm does when it links them, it makes
 // the commands of linked packages executable.
-func (a *app) localFile(name, source string) graph.LocalFile {
-	f := graph.LocalFile{Path: name, Source: source}
-	if source == "" {
-		source = name
-	}
-	if !a.commands[source] {
+func (a *app) localFile(name string) graph.LocalFile {
+	f := graph.LocalFile{Path: name}
+	if !a.commands[name] {
 		return f
 	}
-	if info, err := fs.Lstat(a.fsys, source); err == nil && info.Mode().IsRegular() {
+	if info, err := fs.Lstat(a.fsys, name); err == nil && info.Mode().IsRegular() {
 		f.Mode = 0o755
 	}
 	return f

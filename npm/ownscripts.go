@@ -179,9 +179,15 @@ func (a *app) runOwn(p *Plan, o *ownScripts, packages *graph.Merge) (*graph.Merg
 	p.Nodes = append(p.Nodes, graph.Node{ID: id, Action: packages}, a.opt.Runtime.Node)
 	r := newRuns(a, id)
 	m := &mounts{list: map[string]graph.Input{}}
-	if err := r.ownSources(m, o); err != nil {
+	sources, err := r.ownSources(o)
+	if err != nil {
 		return nil, err
 	}
+	project, err := r.project(a.variant("")+":install", "", sources, nil)
+	if err != nil {
+		return nil, err
+	}
+	m.add(project)
 	run := &graph.Run{Base: &graph.Input{From: a.opt.Runtime.Node.ID}, Network: o.network}
 	for _, dir := range a.moduleDirs() {
 		m.add(graph.Input{From: id, Path: dir, Target: a.place(dir), Writable: true})
@@ -223,19 +229,19 @@ func (a *app) runOwn(p *Plan, o *ownScripts, packages *graph.Merge) (*graph.Merg
 	return &graph.Merge{Parts: []graph.Input{{From: id}, {From: own}}}, nil
 }
 
-// ownSources mounts the files that the scripts read: all of the project, or what is declared, and the
+// ownSources lists the files that the scripts read: all of the project, or what is declared, and the
 // manifests.
-func (r *runs) ownSources(m *mounts, o *ownScripts) error {
+func (r *runs) ownSources(o *ownScripts) (sources []graph.ID, err error) {
 	a := r.app
 	if o.undeclared {
 		for _, loc := range append([]string{""}, a.workspaceDirs()...) {
 			id, err := r.unit(loc)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			m.add(graph.Input{From: id, Target: a.place(loc), Writable: true})
+			sources = append(sources, id)
 		}
-		return nil
+		return sources, nil
 	}
 	in := a.inputs()
 	set := map[string]bool{}
@@ -246,19 +252,12 @@ func (r *runs) ownSources(m *mounts, o *ownScripts) error {
 		for _, e := range events {
 			files, err := in.declared(loc, a.declaration(loc, e))
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, f := range files {
 				set[f] = true
 			}
 		}
 	}
-	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[""]), Variant: a.variant("") + ":install"}
-	local := &graph.Local{}
-	for _, f := range sortedKeys(set) {
-		local.Files = append(local.Files, a.localFile(f, ""))
-	}
-	r.nodes[id] = graph.Node{ID: id, Action: local}
-	m.add(graph.Input{From: id, Target: ProjectDir, Writable: true})
-	return nil
+	return []graph.ID{r.local(a.variant("")+":install", "", sortedKeys(set))}, nil
 }

@@ -27,19 +27,19 @@ func (r *runs) make(k scriptKey) (graph.ID, error) {
 	}
 	run := &graph.Run{Base: &graph.Input{From: a.opt.Runtime.Node.ID}, Network: d.network}
 	m := &mounts{list: map[string]graph.Input{}}
-	if err := r.mountSources(m, k, d, before); err != nil {
+	sources, err := r.sources(k, d, before)
+	if err != nil {
 		return graph.ID{}, err
 	}
-	r.addInstalled(m, k)
+	project, err := r.project(a.variant(k.loc)+":"+k.name, k.loc, sources, before)
+	if err != nil {
+		return graph.ID{}, err
+	}
+	m.add(project)
 	needed := append(a.workspacesOf(k.loc), k.loc)
 	for _, dir := range a.moduleDirs() {
 		if up := path.Dir(dir); up == "." || contains(needed, up) || k.loc == "" {
 			m.add(graph.Input{From: r.tree, Path: dir, Target: a.place(dir), Writable: true})
-		}
-	}
-	for _, b := range before {
-		if err := r.mountOutputs(m, b); err != nil {
-			return graph.ID{}, err
 		}
 	}
 	run.Mounts = m.sorted()
@@ -79,16 +79,17 @@ func (a *app) variant(loc string) string {
 // place is where a path of the app is in a container.
 func (a *app) place(p string) string { return path.Join(ProjectDir, a.dir, p) }
 
-// mountSources mounts the files that a script reads: those of its package, of the app around it, and
-// of the workspaces that it depends on. Where inputs are declared they take the place of the first
-// two, and a workspace whose script ran before counts by what that left.
-func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scriptKey) error {
+// sources lists the files that a script reads, at their places below the project's directory: those of
+// its package, of the app around it, and of the workspaces that it depends on. Where inputs are declared
+// they take the place of the first two, and a workspace whose script ran before counts by what that
+// left.
+func (r *runs) sources(k scriptKey, d *declaration, before []scriptKey) ([]graph.ID, error) {
 	a := r.app
-	add := func(id graph.ID, at string) { m.add(graph.Input{From: id, Target: at, Writable: true}) }
 	units := a.workspacesOf(k.loc)
 	if d.inputs == nil {
 		units = sortedUnique(append(units, "", k.loc))
 	}
+	var out []graph.ID
 	var manifests []string
 	for _, loc := range units {
 		if d.inputs != nil && slices.ContainsFunc(before, func(b scriptKey) bool { return b.loc == loc }) {
@@ -97,90 +98,84 @@ func (r *runs) mountSources(m *mounts, k scriptKey, d *declaration, before []scr
 		}
 		id, err := r.unit(loc)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		add(id, a.place(loc))
+		out = append(out, id)
 	}
 	if d.inputs == nil {
-		return nil
+		return out, nil
 	}
-	in := a.inputs()
-	files, err := in.declared(k.loc, d)
+	files, err := a.inputs().declared(k.loc, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files = sortedUnique(append(append(files, manifests...), path.Join(a.dir, "package.json")))
-	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[k.loc]), Variant: a.variant(k.loc) + ":" + k.name}
-	local := &graph.Local{}
-	for _, f := range files {
-		local.Files = append(local.Files, a.localFile(f, ""))
-	}
-	r.nodes[id] = graph.Node{ID: id, Action: local}
-	add(id, ProjectDir)
-	return nil
+	return append(out, r.local(a.variant(k.loc)+":"+k.name, k.loc, files)), nil
 }
 
-// addInstalled lays what the project's own install scripts left over the files that are mounted. Then
-// all are one mount.
-func (r *runs) addInstalled(m *mounts, k scriptKey) {
+// local adds a node with files of the project, for the package at loc.
+func (r *runs) local(variant, loc string, files []string) graph.ID {
+	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(r.app.manifests[loc]), Variant: variant}
+	local := &graph.Local{}
+	for _, f := range files {
+		local.Files = append(local.Files, r.app.localFile(f))
+	}
+	r.nodes[id] = graph.Node{ID: id, Action: local}
+	return id
+}
+
+// project is the project's directory as a script finds it: sources, over them what the project's own install
+// scripts changed, and what scripts that ran before left. It is one mount, so that programs can move,
+// replace and remove whatever is in it.
+func (r *runs) project(variant, loc string, sources []graph.ID, before []scriptKey) (graph.Input, error) {
 	a := r.app
-	if a.own == (graph.ID{}) {
-		return
-	}
 	merge := &graph.Merge{}
-	for _, in := range m.sorted() {
-		in.Target, in.Writable = strings.TrimPrefix(strings.TrimPrefix(in.Target, ProjectDir), "/"), false
-		merge.Parts = append(merge.Parts, in)
+	add := func(from graph.ID, target string) {
+		merge.Parts = append(merge.Parts, graph.Input{From: from, Target: target})
 	}
-	target := a.dir
-	if target == "." {
-		target = ""
+	for _, id := range sources {
+		add(id, "")
 	}
-	merge.Parts = append(merge.Parts, graph.Input{From: a.own, Target: target})
-	id := graph.ID{Ecosystem: "npm", Kind: "sources", Package: packageLabel(a.manifests[k.loc]), Variant: a.variant(k.loc) + ":" + k.name}
-	r.nodes[id] = graph.Node{ID: id, Action: merge}
-	m.list = map[string]graph.Input{ProjectDir: {From: id, Target: ProjectDir, Writable: true}}
+	if a.own != (graph.ID{}) {
+		add(a.own, a.top())
+	}
+	for _, b := range before {
+		id, err := r.node(b)
+		if err != nil {
+			return graph.Input{}, err
+		}
+		add(id, a.top())
+	}
+	in := graph.Input{Target: ProjectDir, Writable: true}
+	if len(merge.Parts) == 1 && merge.Parts[0].Target == "" {
+		in.From = merge.Parts[0].From
+		return in, nil
+	}
+	in.From = graph.ID{Ecosystem: "npm", Kind: "sources", Package: packageLabel(a.manifests[loc]), Variant: variant}
+	r.nodes[in.From] = graph.Node{ID: in.From, Action: merge}
+	return in, nil
+}
+
+// top is the app's directory in the project; empty is the project's own.
+func (a *app) top() string {
+	if a.dir == "." {
+		return ""
+	}
+	return a.dir
 }
 
 // unit returns the node with the files of a package.
 func (r *runs) unit(loc string) (graph.ID, error) {
 	a := r.app
-	top := path.Join(a.dir, loc)
 	id := graph.ID{Ecosystem: "npm", Kind: "source", Package: packageLabel(a.manifests[loc]), Variant: a.variant(loc)}
 	if _, ok := r.nodes[id]; ok {
 		return id, nil
 	}
-	in := a.inputs()
-	files, err := in.unit(loc)
+	files, err := a.inputs().unit(loc)
 	if err != nil {
 		return id, err
 	}
-	local := &graph.Local{}
-	for _, f := range files {
-		rel := f
-		if top != "." {
-			rel = strings.TrimPrefix(f, top+"/")
-		}
-		local.Files = append(local.Files, a.localFile(rel, f))
-	}
-	r.nodes[id] = graph.Node{ID: id, Action: local}
-	return id, nil
-}
-
-// mountOutputs mounts what another script left where it left it.
-func (r *runs) mountOutputs(m *mounts, k scriptKey) error {
-	id, err := r.node(k)
-	if err != nil {
-		return err
-	}
-	kept, _, err := r.outputs(k, r.app.declaration(k.loc, k.name))
-	if err != nil {
-		return err
-	}
-	for _, o := range kept {
-		m.add(graph.Input{From: id, Path: o, Target: r.app.place(o)})
-	}
-	return nil
+	return r.local(a.variant(loc), loc, files), nil
 }
 
 // mounts collects mounts by target.
