@@ -59,6 +59,9 @@ func (c *checker) item(field string, it action.Item) {
 	if len(it.Dests) == 0 {
 		c.addf(field+".dests", "at least one destination is needed")
 	}
+	if it.Unless != "" {
+		c.add(field+".unless", checkRelative(it.Unless, false))
+	}
 	c.add(field+".mode", checkMode(it.Mode))
 	if it.Unpack != nil {
 		c.unpack(field+".unpack", it.Unpack)
@@ -68,6 +71,9 @@ func (c *checker) item(field string, it action.Item) {
 func (c *checker) unpack(field string, u *action.Unpack) {
 	if u.Format != "tar" && u.Format != "zip" {
 		c.addf(field+".format", "%q isn't a format; want \"tar\" or \"zip\"", u.Format)
+	}
+	if u.RawStrip && u.Prefix != "" {
+		c.addf(field+".rawStrip", "it excludes a prefix")
 	}
 	if u.Strip < 0 {
 		c.addf(field+".strip", "%d is negative", u.Strip)

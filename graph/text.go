@@ -167,12 +167,15 @@ func (t *textWriter) fetch(f *Fetch) {
 		if it.Unverified {
 			t.line(3, "unverified")
 		}
+		if it.Unless != "" {
+			t.line(3, "unless", word(it.Unless))
+		}
 		if it.Auth != "" {
 			t.line(3, "auth", word(it.Auth), attr("host", it.AuthHost))
 		}
 		if u := it.Unpack; u != nil {
 			t.line(3, "unpack", word(u.Format), textStrip(u.Strip), attr("prefix", u.Prefix), attrMode("set", u.SetMode),
-				attrMode("clear", u.ClearMode), attr("links", u.Links), flag("hashbang", u.Hashbang), flag("skipdirs", u.SkipDirs))
+				attrMode("clear", u.ClearMode), attr("links", u.Links), flag("hashbang", u.Hashbang), flag("skipdirs", u.SkipDirs), flag("rawstrip", u.RawStrip))
 			for _, p := range u.Executable {
 				t.line(4, "executable", word(p))
 			}

@@ -43,6 +43,8 @@ func (p *textParser) item(l *textLine) action.Item {
 		case "unverified":
 			p.args(c, 0, "")
 			it.Unverified = true
+		case "unless":
+			it.Unless = p.one(c)
 		case "auth":
 			pos, attrs := p.args(c, 1, "host=")
 			it.Auth, it.AuthHost = pos[0], attrs["host"]
@@ -66,9 +68,9 @@ func (p *textParser) one(l *textLine) string {
 }
 
 func (p *textParser) unpack(l *textLine) *action.Unpack {
-	pos, attrs := p.args(l, 1, "strip= prefix= set= clear= links= hashbang skipdirs")
+	pos, attrs := p.args(l, 1, "strip= prefix= set= clear= links= hashbang skipdirs rawstrip")
 	u := &action.Unpack{Format: pos[0], Prefix: attrs["prefix"], SetMode: p.mode(l, attrs["set"]), ClearMode: p.mode(l, attrs["clear"]),
-		Links: attrs["links"], Hashbang: has(attrs, "hashbang"), SkipDirs: has(attrs, "skipdirs")}
+		Links: attrs["links"], Hashbang: has(attrs, "hashbang"), SkipDirs: has(attrs, "skipdirs"), RawStrip: has(attrs, "rawstrip")}
 	if has(attrs, "strip") {
 		u.Strip = p.number(l, attrs["strip"])
 	}

@@ -57,14 +57,60 @@ func (a *app) carriers() (map[*node]*carried, []action.File) {
 	return out, loose
 }
 
-// carrier is the package whose tarball n comes in. A bundled package that has an integrity of its
-// own was missing from the bundle when the lockfile was made, and is fetched.
+// carrier is the package whose tarball n comes in.
 func (t *tree) carrier(n *node) *node {
 	b := t.bundler(n)
-	if b == nil || b.parent == nil || n.integrity != "" {
+	if b == nil || b.parent == nil {
 		return n
 	}
 	return b
+}
+
+// spare is a package that a carrier should bundle, and for which the lockfile has a download, too: npm takes
+// that where the bundle lacks the package.
+type spare struct {
+	node *node
+	src  source
+}
+
+// addSpares finds the downloads. What can't be downloaded is left to the bundle.
+func (a *app) addSpares(src *sources, carriers map[*node]*carried) {
+	for _, n := range a.tree.ordered() {
+		c := carriers[a.tree.carrier(n)]
+		if c == nil || c.node == n || n.isLink() || n.integrity == "" || n.resolved == "" {
+			continue
+		}
+		if s, err := src.find(n); err == nil && len(s.urls) > 0 {
+			c.spares = append(c.spares, spare{n, s})
+		}
+	}
+}
+
+// items are what is fetched where the bundle lacks it.
+func (c *carried) items() []action.Item {
+	var out []action.Item
+	for _, s := range c.spares {
+		n := s.node
+		it := action.Item{Name: n.packageName() + "@" + n.version(), URLs: s.src.urls, Integrity: s.src.integrity, Unverified: s.src.unverified,
+			Auth: s.src.auth, Unless: path.Join(n.loc, "package.json"), Dests: []string{n.loc}}
+		var exec []string
+		for _, file := range c.exec {
+			if rel, ok := strings.CutPrefix(path.Join(c.node.loc, file), n.loc+"/"); ok {
+				exec = append(exec, rel)
+			}
+		}
+		it.Unpack = unpacking(sortedUnique(exec), len(exec) > 0)
+		out = append(out, it)
+	}
+	return out
+}
+
+// unpacking is how npm unpacks a tarball.
+func unpacking(executable []string, linked bool) *action.Unpack {
+	return &action.Unpack{
+		Format: "tar", Strip: 1, RawStrip: true, SetMode: setMode, ClearMode: clearMode, Links: "skip", SkipDirs: true,
+		Executable: executable, Hashbang: linked, Rename: map[string]string{".gitignore": ".npmignore"},
+	}
 }
 
 // exists reports whether the app has that file, itself and not by a link that leads nowhere. What

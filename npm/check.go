@@ -9,23 +9,7 @@ import "fmt"
 // dependencies of packages that aren't there.
 func (a *app) checkSync() (errs Errors, absent []*edge) {
 	t, lock, manifests := a.tree, a.lock.doc, a.manifests
-	seen := map[*node]bool{}
-	queue := []*node{t.root}
-	for len(queue) > 0 {
-		n := queue[0].target
-		queue = queue[1:]
-		if seen[n] {
-			continue
-		}
-		seen[n] = true
-		if n.external() {
-			continue
-		}
-		for _, e := range n.edges {
-			if e.to != nil {
-				queue = append(queue, e.to)
-			}
-		}
+	for _, n := range a.evaluated() {
 		if n.shrinkwrap {
 			continue // its own shrinkwrap says what it gets
 		}
@@ -53,6 +37,51 @@ func (a *app) checkSync() (errs Errors, absent []*edge) {
 		}
 	}
 	return errs, absent
+}
+
+// evaluated lists the packages whose dependencies npm ci looks at: what the app reaches without going
+// through links, and the packages that it links to, and they; what those depend on is taken as locked. Of
+// a lockfile of version 1, packages count only if something was wrong before their manifests were known.
+func (a *app) evaluated() []*node {
+	t := a.tree
+	seen := map[*node]bool{t.root: true}
+	linked := map[*node]bool{t.root: true} // the app, and what is linked to from there
+	queue := []*node{t.root}
+	var out []*node
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		if n.external() {
+			continue
+		}
+		if linked[n] || a.suspects == nil || a.suspects[n.loc] {
+			out = append(out, n)
+		}
+		for _, e := range n.edges {
+			if e.to == nil || seen[e.to.target] {
+				continue
+			}
+			to, link := e.to.target, e.to.isLink()
+			if link && linked[n] || !link && (n == t.root || !linked[n]) {
+				seen[to], linked[to] = true, link
+				queue = append(queue, to)
+			}
+		}
+	}
+	return out
+}
+
+// suspect lists the locations of packages with a dependency that isn't met.
+func (a *app) suspect() map[string]bool {
+	out := map[string]bool{}
+	for _, n := range a.tree.ordered() {
+		for _, e := range n.edges {
+			if e.kind != peerOptionalDep && (e.to == nil || !a.tree.valid(e)) {
+				out[n.loc] = true
+			}
+		}
+	}
+	return out
 }
 
 // problem describes what is wrong with an edge in npm's words, or returns "".

@@ -8,8 +8,8 @@ import (
 )
 
 // hiddenLock is the file's content for a tree from which everything that isn't installed has been
-// taken out. top is the lockfile's own top level, whose other keys npm carries over.
-func (t *tree) hiddenLock(l *lockfile, omitResolved bool) []byte {
+// taken out. The lockfile's other keys are carried over; the style is that of package.json, as in npm.
+func (t *tree) hiddenLock(l *lockfile, pkg *document, omitResolved bool) []byte {
 	out := object{}
 	for k, v := range l.doc.top {
 		out[k] = v
@@ -25,7 +25,7 @@ func (t *tree) hiddenLock(l *lockfile, omitResolved bool) []byte {
 		packages[n.loc] = t.meta(n, omitResolved)
 	}
 	out["packages"] = packages
-	indent, newline := l.doc.style()
+	indent, newline := pkg.style()
 	return writeLockJSON(out, indent, newline)
 }
 
@@ -51,7 +51,7 @@ func (t *tree) meta(n *node, omitResolved bool) object {
 	if dev := n.pkg["devDependencies"]; n.isTop() && truthy(dev) {
 		m["devDependencies"] = dev
 	}
-	if n.integrity != "" {
+	if n.integrity != "" && !t.inDepBundle(n) { // npm reads it from the bundle, which has none
 		m["integrity"] = n.integrity
 	}
 	if t.bundler(n) != nil {

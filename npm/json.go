@@ -93,12 +93,26 @@ func (d *document) locate(path []string) int {
 			d.index(dec, "", 0)
 		}
 	}
+	if len(path) == 2 && path[0] == "packages" && !d.has("packages") {
+		path = dependencyPath(path[1]) // of a lockfile of version 1
+	}
 	for n := len(path); n > 0; n-- {
 		if at, ok := d.keys[strings.Join(path[:n], "\x00")]; ok {
 			return at
 		}
 	}
 	return 0
+}
+
+func (d *document) has(key string) bool { _, ok := d.keys[key]; return ok }
+
+// dependencyPath is where a lockfile of version 1 has the package at a location.
+func dependencyPath(loc string) []string {
+	var out []string
+	for name := range strings.SplitSeq(strings.TrimPrefix(loc, "node_modules/"), "/node_modules/") {
+		out = append(out, "dependencies", name)
+	}
+	return out
 }
 
 // maxIndex bounds the depth of keys with positions; lockfiles of version 1 nest the deepest.

@@ -22,6 +22,7 @@ type app struct {
 	manifests map[string]*document // of the root and of link targets, by location
 	tree      *tree
 	warnings  []string
+	suspects  map[string]bool // see evaluated
 	scripts   ScriptPolicy
 	allowance *allowance           // nil if there is none
 	settings  map[string]*settings // of each of the project's packages, by location
@@ -62,6 +63,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	t := a.tree
 	t.link()
 	if a.lock.old {
+		a.suspects = a.suspect()
 		if err := a.inflate(ctx); err != nil {
 			return nil, err
 		}
@@ -203,10 +205,14 @@ func (a *app) inflate(ctx context.Context) error {
 				Advice: "run npm install --package-lock-only --lockfile-version 3, or let planning ask the registry"}
 		}
 		if err := a.inflateOne(ctx, src, n); err != nil {
-			if t.inDepBundle(n) || truthy(n.pkg["inBundle"]) {
-				continue
+			var missing *NotFoundError
+			switch {
+			case t.inDepBundle(n) || truthy(n.pkg["inBundle"]):
+			case errors.As(err, &missing):
+				a.warnings = append(a.warnings, fmt.Sprintf("%s: %v; it is taken as the lockfile describes it", n.id(), missing))
+			default:
+				errs = append(errs, err)
 			}
-			errs = append(errs, err)
 		}
 	}
 	return errs.err()
@@ -220,8 +226,8 @@ func (a *app) inflateOne(ctx context.Context, src *sources, n *node) *Error {
 	q.Version = n.version()
 	data, err := a.opt.Facts.Manifest(ctx, q)
 	if err != nil {
-		return &Error{Reason: NoManifest, File: a.lock.doc.file, Package: n.id(), Err: err, Msg: "cannot get its manifest",
-			Advice: "run npm install --package-lock-only --lockfile-version 3"}
+		return a.lock.doc.errorIn(&Error{Reason: NoManifest, Package: n.id(), Err: err, Msg: "cannot get its manifest",
+			Advice: "run npm install --package-lock-only --lockfile-version 3"}, "packages", n.loc)
 	}
 	doc, err := parseJSON(n.id()+"/package.json", data)
 	if err != nil {

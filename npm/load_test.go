@@ -343,7 +343,7 @@ func FuzzLockfile(f *testing.F) {
 		}
 		tr.link()
 		tr.calcFlags()
-		tr.hiddenLock(l, false)
+		tr.hiddenLock(l, &document{top: object{}}, false)
 		for _, b := range tr.binLinks() {
 			if strings.HasPrefix(b.path, "../") && !outside(b.node.loc) || strings.HasPrefix(b.path, "/") {
 				t.Errorf("a command leads outside: %+v", b)

@@ -46,7 +46,7 @@ type Options struct {
 // Facts is the way to what an analyzer can't read from files.
 type Facts interface {
 	// Manifest returns the package.json of one version of a package as JSON: what a registry
-	// says of it, or the file in its tarball.
+	// says of it, or the file in its tarball. If there is none the error is a *NotFoundError.
 	Manifest(ctx context.Context, q ManifestQuery) ([]byte, error)
 	// Versions returns which versions of the package there are (q.Version doesn't count), in any
 	// order; none without an error if the registry doesn't know the package.

@@ -24,9 +24,10 @@ const (
 
 // carried is what one tarball brings to one place.
 type carried struct {
-	node  *node
-	exec  []string // files that a link in .bin makes executable, relative to the package
-	files []action.File
+	node   *node
+	exec   []string // files that a link in .bin makes executable, relative to the package
+	files  []action.File
+	spares []spare
 }
 
 // tarball is one node in the making: a tarball and its places.
@@ -204,6 +205,7 @@ func (a *app) noRuntime(wanted map[*node][]*node, own *ownScripts) (errs Errors)
 // fetches groups the places of each tarball, in the order in which they are merged.
 func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*node][]*node, open *unsettled) ([]*tarball, Errors) {
 	var errs Errors
+	a.addSpares(src, carriers)
 	groups := map[string]*tarball{}
 	var order []*tarball
 	for _, n := range a.tree.ordered() {
@@ -302,14 +304,14 @@ func (f *tarball) fetch() action.Fetch {
 			i = len(act.Items)
 			byExec[key] = i
 			it := item
-			it.Unpack = &action.Unpack{
-				Format: "tar", Strip: 1, SetMode: setMode, ClearMode: clearMode, Links: "skip",
-				Executable: exec, Hashbang: linked, SkipDirs: true, Rename: map[string]string{".gitignore": ".npmignore"},
-			}
+			it.Unpack = unpacking(exec, linked)
 			act.Items = append(act.Items, it)
 		}
 		act.Items[i].Dests = append(act.Items[i].Dests, c.node.loc)
 		act.Files = append(act.Files, c.files...)
+	}
+	for _, c := range f.places {
+		act.Items = append(act.Items, c.items()...)
 	}
 	sort.Slice(act.Files, func(i, j int) bool { return act.Files[i].Path < act.Files[j].Path })
 	return act
@@ -331,7 +333,7 @@ func (a *app) setFiles(files []action.File) (set []action.File, lock string) {
 	if len(t.root.children) == 0 {
 		return files, "" // npm leaves no record where there is no node_modules
 	}
-	return files, string(t.hiddenLock(a.lock, a.opt.Config.is("omit-lockfile-registry-resolved")))
+	return files, string(t.hiddenLock(a.lock, a.manifests[""], a.opt.Config.is("omit-lockfile-registry-resolved")))
 }
 
 // listScripts says which packages want to run something, and whether they may.

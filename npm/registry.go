@@ -39,15 +39,25 @@ const maxPackument = 128 << 20
 // abbreviated asks for the short form of the answer, which has what an installation needs.
 const abbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
 
+// NotFoundError says that a registry hasn't got a package, or not in that version (any more).
+type NotFoundError struct{ Name, Version string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("the registry has no version %s of %s", e.Version, e.Name)
+}
+
 // Manifest implements Facts.
 func (f *RegistryFacts) Manifest(ctx context.Context, q ManifestQuery) ([]byte, error) {
 	versions, err := f.versions(ctx, q)
+	if isNotFound(err) {
+		return nil, &NotFoundError{Name: q.Name, Version: q.Version}
+	}
 	if err != nil {
 		return nil, err
 	}
 	data, ok := versions[q.Version]
 	if !ok {
-		return nil, fmt.Errorf("the registry has no version %s of %s", q.Version, q.Name)
+		return nil, &NotFoundError{Name: q.Name, Version: q.Version}
 	}
 	return data, nil
 }
@@ -55,11 +65,15 @@ func (f *RegistryFacts) Manifest(ctx context.Context, q ManifestQuery) ([]byte, 
 // Versions implements Facts.
 func (f *RegistryFacts) Versions(ctx context.Context, q ManifestQuery) ([]string, error) {
 	versions, err := f.versions(ctx, q)
-	var status *statusError
-	if errors.As(err, &status) && status.code == http.StatusNotFound {
+	if isNotFound(err) {
 		return nil, nil
 	}
 	return sortedKeys(versions), err
+}
+
+func isNotFound(err error) bool {
+	var status *statusError
+	return errors.As(err, &status) && status.code == http.StatusNotFound
 }
 
 // versions asks once for each package.

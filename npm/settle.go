@@ -95,7 +95,7 @@ func (e settleEdge) MarshalJSON() ([]byte, error) { return json.Marshal([]any{e.
 // settle adds the nodes that leave out what has to go: one with the packages, and one with npm's record of
 // the tree, which changes more often. parts has what each package comes from.
 func (a *app) settle(p *Plan, u *unsettled, parts map[*node]graph.ID, lock string) ([]graph.ID, error) {
-	indent, newline := a.lock.doc.style()
+	indent, newline := a.manifests[""].style()
 	if indent == "" {
 		indent = "  "
 	}

@@ -45,6 +45,9 @@ type Item struct {
 	// the item is unpacked or a destination ends in ".zip".
 	Integrity  []string `json:"integrity,omitempty"`
 	Unverified bool     `json:"unverified,omitempty"`
+	// Unless passes over the item, without a download, where this path, relative to the output, exists
+	// once all items without one are in place.
+	Unless string `json:"unless,omitempty"`
 	// Auth names the secret that carries the credential for these URLs: the complete value of an
 	// Authorization header. It is sent to the host of the URL only, never to the host of a
 	// redirect.
@@ -67,6 +70,9 @@ type Unpack struct {
 	Format string `json:"format"`
 	// Strip drops that many leading path elements; entries that have no more are skipped.
 	Strip int `json:"strip,omitempty"`
+	// RawStrip has Strip count "." and empty elements too, as tar --strip-components does: "./a" with 1
+	// is "a". It excludes Prefix.
+	RawStrip bool `json:"rawStrip,omitempty"`
 	// Prefix keeps only entries below it and drops it, before Strip. An entry outside is skipped.
 	Prefix string `json:"prefix,omitempty"`
 	// An entry's permission bits become (entry | SetMode) &^ ClearMode. A zip entry without Unix

@@ -68,7 +68,14 @@ func (f *Fetcher) Do(ctx context.Context, doc *action.Fetch, env Env) error {
 		return err
 	}
 	defer out.Close()
-	if err := f.all(ctx, groups, out, env); err != nil {
+	first, second := split(groups)
+	if err := f.all(ctx, first, out, env); err != nil {
+		return err
+	}
+	if second, err = missing(second, out); err != nil {
+		return err
+	}
+	if err := f.all(ctx, second, out, env); err != nil {
 		return err
 	}
 	if err := out.Files(doc.Files); err != nil {
@@ -88,6 +95,32 @@ type item struct {
 	want integrity.Expectation
 }
 
+// split takes the groups apart that may not be needed.
+func split(groups []*group) (always, perhaps []*group) {
+	for _, g := range groups {
+		if g.items[0].Unless == "" {
+			always = append(always, g)
+		} else {
+			perhaps = append(perhaps, g)
+		}
+	}
+	return always, perhaps
+}
+
+// missing keeps the groups whose paths don't exist.
+func missing(groups []*group, out *place.Output) (list []*group, err error) {
+	for _, g := range groups {
+		there, err := out.Exists(g.items[0].Unless)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			list = append(list, g)
+		}
+	}
+	return list, nil
+}
+
 // plan checks all items before anything is downloaded, and groups those that come from the same
 // URLs: one archive can be wanted as a file and as a directory.
 func plan(doc *action.Fetch, files bool) ([]*group, error) {
@@ -102,7 +135,7 @@ func plan(doc *action.Fetch, files bool) ([]*group, error) {
 			errs = append(errs, &Error{Item: it.Name, Err: err})
 			continue
 		}
-		key := fmt.Sprint(it.Auth, "\x00", it.AuthHost, "\x00", it.AnyFailure, "\x00", strings.Join(it.URLs, "\x00"))
+		key := fmt.Sprint(it.Auth, "\x00", it.AuthHost, "\x00", it.AnyFailure, "\x00", it.Unless, "\x00", strings.Join(it.URLs, "\x00"))
 		g := byKey[key]
 		if g == nil {
 			g = &group{request: request{name: it.Name, urls: it.URLs, any: it.AnyFailure, auth: it.Auth, host: it.AuthHost}}
@@ -139,6 +172,9 @@ func checkItem(it action.Item, files bool) (integrity.Expectation, error) {
 		} else if len(elems) == 0 && it.Unpack == nil {
 			return none, fmt.Errorf("destination %q of a file is the output directory itself", d)
 		}
+	}
+	if _, err := place.Split(it.Unless); err != nil {
+		return none, err
 	}
 	if it.Mode&^0o777 != 0 {
 		return none, fmt.Errorf("mode %#o has more than permission bits", it.Mode)

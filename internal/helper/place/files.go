@@ -49,16 +49,12 @@ func (o *Output) Files(files []action.File) error {
 			return err
 		}
 		if f.If != "" {
-			cond, err := Split(f.If)
-			if err != nil {
-				return err
-			}
-			_, err = o.root.Lstat(Join(cond))
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-				continue
-			}
+			there, err := o.Exists(f.If)
 			if err != nil {
 				return fmt.Errorf("write %s if there is %s: %w", f.Path, f.If, err)
+			}
+			if !there {
+				continue
 			}
 		}
 		if err := w.file(elems, f); err != nil {
@@ -66,6 +62,19 @@ func (o *Output) Files(files []action.File) error {
 		}
 	}
 	return nil
+}
+
+// Exists tells whether there is something at a path below the output. A link at its end isn't followed.
+func (o *Output) Exists(path string) (bool, error) {
+	elems, err := Split(path)
+	if err != nil {
+		return false, err
+	}
+	_, err = o.root.Lstat(Join(elems))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (w *Writer) file(elems []string, f action.File) error {

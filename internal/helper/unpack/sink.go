@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/mergefest/mergefest/graph/action"
 	"github.com/mergefest/mergefest/internal/helper/place"
@@ -101,6 +102,14 @@ func (s *sink) resolve(name string) (elems []string, ok bool, err error) {
 			return nil, false, &Error{Entry: printable(name), Reason: "the name " + pe.Reason}
 		}
 		return nil, false, err
+	}
+	if s.how.RawStrip {
+		parts := strings.Split(name, "/")
+		if len(parts) <= s.how.Strip {
+			return nil, false, nil
+		}
+		elems, err = place.Split(strings.TrimLeft(strings.Join(parts[s.how.Strip:], "/"), "/"))
+		return elems, err == nil && len(elems) > 0, err
 	}
 	if len(elems) < len(s.prefix) || !slices.Equal(elems[:len(s.prefix)], s.prefix) {
 		return nil, false, nil

@@ -24,10 +24,16 @@ func (u *Unpacker) tar(ctx context.Context, src io.ReaderAt, size int64, s *sink
 	}
 	defer release()
 	// The stream has headers and padding beside the content, of which a bomb can be made too.
-	tr := tar.NewReader(&bounded{r: r, left: s.allowed + s.allowed/4 + 1<<20, msg: s.tooMuch()})
+	r = &bounded{r: r, left: s.allowed + s.allowed/4 + 1<<20, msg: s.tooMuch()}
+	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()
 		if err == io.EOF {
+			// What comes after the archive's end mark is padding, or rubbish that tar doesn't mind. Reading
+			// it checks the sum of what came before.
+			if _, err := io.Copy(io.Discard, r); errors.Is(err, gzip.ErrChecksum) {
+				return &Error{Reason: "is damaged", Err: err}
+			}
 			return nil
 		}
 		if err != nil {

@@ -113,6 +113,9 @@ func Check(u action.Unpack) error {
 	default:
 		return fmt.Errorf("unknown value %q for links (want keep, skip or refuse)", u.Links)
 	}
+	if u.RawStrip && u.Prefix != "" {
+		return errors.New("rawStrip and prefix exclude each other")
+	}
 	if u.Strip < 0 {
 		return fmt.Errorf("negative strip %d", u.Strip)
 	}
