@@ -48,8 +48,12 @@ func (a *app) readAllowance() {
 	if len(p.entries) == 0 {
 		s, _ := a.opt.Config.get("allow-scripts")
 		p.source = s.source
-		for _, key := range a.opt.Config.list("allow-scripts") {
-			a.addAllowed(p, key, true)
+		for _, keys := range a.opt.Config.list("allow-scripts") {
+			for key := range strings.SplitSeq(keys, ",") {
+				if key = strings.TrimSpace(key); key != "" {
+					a.addAllowed(p, key, true)
+				}
+			}
 		}
 	}
 	if len(p.entries) > 0 {

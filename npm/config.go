@@ -88,10 +88,18 @@ func (c *Config) get(key string) (setting, bool) {
 // is reports whether a switch is on.
 func (c *Config) is(key string) bool {
 	s, ok := c.get(key)
-	return ok && s.value == "true"
+	return ok && s.on()
 }
 
-// list is a setting that may be given several times, or separated by commas or blank lines in the
+// on reads a switch as npm does: a number is on unless it is 0, and any other word but these is on.
+func (s setting) on() bool {
+	if n, err := strconv.ParseFloat(strings.TrimSpace(s.value), 64); err == nil {
+		return n != 0
+	}
+	return s.value != "false" && s.value != "null" && s.value != ""
+}
+
+// list is a setting that may be given several times: "key[]=value" in files, between blank lines in the
 // environment.
 func (c *Config) list(key string) []string {
 	s, ok := c.get(key)
@@ -101,7 +109,13 @@ func (c *Config) list(key string) []string {
 	if s.list != nil {
 		return s.list
 	}
-	return strings.FieldsFunc(s.value, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
+	var out []string
+	for v := range strings.SplitSeq(s.value, "\n\n") {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // omit is what npm's omit, include and their older names come to.
@@ -247,4 +261,33 @@ func redact(raw string) string {
 		return "(unreadable)"
 	}
 	return u.Redacted()
+}
+
+// unsupported refuses settings that would change the tree in ways that aren't there.
+func (c *Config) unsupported() error {
+	for _, bad := range []struct {
+		key    string
+		refuse func(setting) bool
+		advice string
+	}{
+		{"install-strategy", func(s setting) bool { return s.value == "linked" }, "use the default strategy, hoisted"},
+		{"workspaces", func(s setting) bool { return !s.on() }, "take it out: the tree has all workspaces"},
+		{"workspace", func(s setting) bool { return s.value != "" || s.list != nil }, "take it out: the tree has all workspaces"},
+		{"global", setting.on, "take it out: a project is built"},
+	} {
+		if s, ok := c.get(bad.key); ok && bad.refuse(s) {
+			return &Error{Reason: BadConfig, Msg: fmt.Sprintf("%s: %s=%s is not supported", s.source, bad.key, s.value), Advice: bad.advice}
+		}
+	}
+	return nil
+}
+
+// platform is the one for which optional packages are chosen: os, cpu and libc may be set.
+func (c *Config) platform(p Platform) Platform {
+	for key, field := range map[string]*string{"os": &p.OS, "cpu": &p.CPU, "libc": &p.Libc} {
+		if s, ok := c.get(key); ok && s.value != "" && s.value != "null" {
+			*field = s.value
+		}
+	}
+	return p
 }

@@ -47,8 +47,8 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	a.opt.Platform = o.Platform.withDefaults()
 	a.settings = map[string]*settings{}
 	a.commands = map[string]bool{}
-	if s, ok := o.Config.get("install-strategy"); ok && s.value == "linked" {
-		return nil, &Error{Reason: BadConfig, Msg: s.source + ": install-strategy=linked is not supported", Advice: "use the default strategy, hoisted"}
+	if err := o.Config.unsupported(); err != nil {
+		return nil, err
 	}
 	omit, err := o.omits()
 	if err != nil {
@@ -58,6 +58,9 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		return nil, err
 	}
 	if err := a.readSettings(); err != nil {
+		return nil, err
+	}
+	if err := a.checkDevEngines(); err != nil {
 		return nil, err
 	}
 	t := a.tree
@@ -79,7 +82,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		return nil, err
 	}
 	t.prune()
-	errs, warnings := t.checkPlatform(a.opt.Platform, omit, o.Config.is("engine-strict"), a.lock.doc)
+	errs, warnings := t.checkPlatform(a.opt.Platform, o.Config.platform(a.opt.Platform), omit, o.Config.is("engine-strict"), a.lock.doc)
 	if errs != nil {
 		return nil, errs.err()
 	}
@@ -149,7 +152,7 @@ func (a *app) readSettings() error {
 		a.settings[loc] = s
 	}
 	a.scripts = a.opt.Scripts.or(a.settings[""].policy)
-	if s, _ := a.opt.Config.get("ignore-scripts"); s.value == "true" && !a.scripts.says() {
+	if s, _ := a.opt.Config.get("ignore-scripts"); s.on() && !a.scripts.says() {
 		a.scripts.None, a.scripts.source = true, s.source+": ignore-scripts"
 	}
 	a.readAllowance()

@@ -54,6 +54,9 @@ func (f factsMap) Manifest(_ context.Context, q ManifestQuery) ([]byte, error) {
 	if m, ok := f[q.Name+"@"+q.Version]; ok {
 		return m, nil
 	}
+	if _, ok := f[q.Name+"@gone"]; ok {
+		return nil, &NotFoundError{Name: q.Name, Version: q.Version}
+	}
 	return nil, fmt.Errorf("not known")
 }
 

@@ -126,7 +126,7 @@ var entryObjects = [...]string{"dependencies", "devDependencies", "optionalDepen
 
 func (l *lockfile) checkEntry(loc string, e object) *Error {
 	for _, key := range entryStrings {
-		if v, ok := e[key]; ok {
+		if v, ok := e[key]; ok && v != nil {
 			if _, ok := v.(string); !ok {
 				return l.malformed(loc, "%q must be a string", key)
 			}
@@ -157,8 +157,8 @@ func (l *lockfile) checkEntry(loc string, e object) *Error {
 // badDeps says what is wrong with a table of dependencies, or returns "".
 func badDeps(o object, key string) string {
 	v, ok := o[key]
-	if !ok || v == nil {
-		return ""
+	if list, isList := v.([]any); !ok || v == nil || isList && len(list) == 0 {
+		return "" // an empty list says as little as an empty object
 	}
 	deps, ok := v.(object)
 	if !ok {

@@ -94,14 +94,13 @@ func newRequest(file, text string) (NodeRequest, error) {
 	case strings.HasPrefix(name, "lts/"):
 		major, ok := ltsNames[strings.TrimPrefix(name, "lts/")]
 		if !ok {
-			return r, &Error{Reason: BadConfig, File: file, Msg: fmt.Sprintf("%q names no long-term support line of Node.js that is known", text),
-				Advice: "write a version instead"}
+			r.Range = "*" // nvm knows more names than these, and npm reads none
+			return r, nil
 		}
 		r.Range = major
 	}
 	if _, err := parseRange(r.Range, mode{loose: true}); err != nil {
-		return r, &Error{Reason: BadConfig, File: file, Msg: fmt.Sprintf("%q is not a version of Node.js", text),
-			Advice: "write a version, such as 20.11.1 or 20"}
+		r.Range = "*" // "system", "iojs", or whatever else a version manager reads
 	}
 	return r, nil
 }

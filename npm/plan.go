@@ -250,7 +250,33 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, wanted map[*nod
 		}
 		f.places = append(f.places, c)
 	}
-	return mergeOrder(order), errs
+	return mergeOrder(order), a.shorten(errs)
+}
+
+// shorten keeps the first few packages without integrity: where one lacks it, all often do.
+func (a *app) shorten(errs Errors) Errors {
+	const most = 3
+	var out Errors
+	count := 0
+	for _, e := range errs {
+		if e.Reason == MissingIntegrity {
+			if count++; count > most {
+				continue
+			}
+		}
+		out = append(out, e)
+	}
+	if count > most {
+		last := Error{Reason: MissingIntegrity, Msg: fmt.Sprintf("%d more packages have no integrity", count-most)}
+		for _, e := range out {
+			if e.Reason == MissingIntegrity {
+				last.Advice, e.Advice = e.Advice, ""
+				last.File, last.Line, last.Col = e.File, e.Line, e.Col
+			}
+		}
+		out = append(out, &last)
+	}
+	return out
 }
 
 // depth is that of the deepest place.

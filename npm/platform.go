@@ -127,15 +127,15 @@ func (p Platform) runs(pkg object) string {
 }
 
 // checkPlatform marks what can't be installed as inert, and lists needed packages that refuse the
-// platform. Engines are a warning unless strict.
-func (t *tree) checkPlatform(p Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
+// platform. Engines are a warning unless strict. What is optional may be for another platform.
+func (t *tree) checkPlatform(p, optional Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
 	var refused []string
 	for _, n := range t.ordered() {
 		if n.isLink() {
 			continue
 		}
 		if n.flags.optional {
-			if !n.inert && (p.suits(n.pkg) != "" || p.runs(n.pkg) != "") {
+			if !n.inert && (optional.suits(n.pkg) != "" || optional.runs(n.pkg) != "") {
 				for x := range optionalSet(n) {
 					x.inert = true
 				}

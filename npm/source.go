@@ -252,7 +252,7 @@ func (s *sources) integrity(n *node, out *source) *Error {
 		return nil
 	case strings.TrimSpace(n.integrity) == "":
 		return &Error{Reason: MissingIntegrity, Package: n.id(), Msg: "the lockfile has no integrity for it, so a download couldn't be checked",
-			Advice: "remove its entry and run npm install, or allow packages without integrity" + s.allowFlag}
+			Advice: "remove the entry and run npm install, or allow packages without integrity" + s.allowFlag}
 	}
 	return &Error{Reason: WeakIntegrity, Package: n.id(), Msg: fmt.Sprintf("no usable digest in the integrity %q", n.integrity),
 		Advice: "sha512, sha384, sha256 and sha1 in base64 are known; remove the entry and run npm install"}
