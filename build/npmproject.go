@@ -79,6 +79,9 @@ func findNPM(o Options) ([]string, error) {
 		}
 	}
 	if o.NPM.Script != "" && len(dirs) == 0 {
+		if err := o.stray(nil); err != nil {
+			return nil, err
+		}
 		return nil, &UsageError{fmt.Sprintf("--npm-script %s: there is no npm project here (no package-lock.json or npm-shrinkwrap.json)", o.NPM.Script)}
 	}
 	return dirs, nil

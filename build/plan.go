@@ -40,11 +40,12 @@ func (p *Planned) Translate(text string) string {
 
 // part is what one analyzer contributes.
 type part struct {
-	nodes   []graph.Node
-	roots   []graph.Root
-	locals  map[string]string
-	secrets map[string][]byte
-	notes   []string
+	ecosystem string
+	nodes     []graph.Node
+	roots     []graph.Root
+	locals    map[string]string
+	secrets   map[string][]byte
+	notes     []string
 	// skipped says why there is nothing to do in this project, if it is one of several.
 	skipped error
 	// translate is Planned.Translate for this part; nil changes nothing.
@@ -125,11 +126,32 @@ func plan(ctx context.Context, o Options, t target) (*Planned, error) {
 		}
 		parts = append(parts, made...)
 	}
+	if err := o.stray(parts); err != nil {
+		return nil, err
+	}
 	if len(parts) == 0 {
 		found, err := hasGo(dir)
 		return nil, &NothingError{Dir: dir, GoFiles: found && err == nil}
 	}
 	return join(dir, parts)
+}
+
+// stray refuses arguments that nothing here could mean: only Go's packages have names that are no
+// directories.
+func (o Options) stray(parts []*part) error {
+	if slices.ContainsFunc(parts, func(p *part) bool { return p.ecosystem == "go" }) {
+		return nil
+	}
+	for _, p := range o.patterns() {
+		if isPath(p) || strings.HasSuffix(p, ".go") {
+			continue
+		}
+		if st, err := os.Stat(filepath.Join(o.Dir, strings.TrimSuffix(p, "..."))); err == nil && st.IsDir() {
+			return &UsageError{fmt.Sprintf("%q is the name of a Go package, and there is no Go project here; a directory is ./%s", p, p)}
+		}
+		return &UsageError{fmt.Sprintf("%q is neither a directory (./…) nor, without a Go project, the name of a package", p)}
+	}
+	return nil
 }
 
 // planAll plans the projects of one ecosystem. It is an error if all are skipped.
@@ -140,6 +162,7 @@ func planAll(ctx context.Context, a analyzer, o Options, t target, dirs []string
 		if err != nil {
 			return nil, err
 		}
+		p.ecosystem = a.name
 		parts = append(parts, p)
 		if p.skipped != nil {
 			skipped = append(skipped, p.skipped)

@@ -34,6 +34,7 @@ type ConfigInput struct {
 // It holds credentials: print only what its methods return.
 type Config struct {
 	values          map[string]setting
+	project         map[string]setting // what the project's own file says
 	env             map[string]string
 	defaultRegistry func() string
 }
@@ -53,8 +54,12 @@ func NewConfig(in ConfigInput) (*Config, error) {
 		if f == nil {
 			continue
 		}
-		for key, s := range parseNpmrc(f.Name, f.Data, c.env) {
+		values := parseNpmrc(f.Name, f.Data, c.env)
+		for key, s := range values {
 			c.values[key] = s
+		}
+		if f == in.Project {
+			c.project = values
 		}
 	}
 	for _, k := range sortedKeys(c.env) {
@@ -290,4 +295,47 @@ func (c *Config) platform(p Platform) Platform {
 		}
 	}
 	return p
+}
+
+// notForScripts are settings of the project that scripts don't see: what names places on this machine,
+// and what mergefest does by itself.
+var notForScripts = map[string]bool{
+	"cache": true, "prefix": true, "userconfig": true, "globalconfig": true, "email": true, "username": true, "password": true,
+	"ca": true, "cafile": true, "cert": true, "key": true, "certfile": true, "keyfile": true, "proxy": true, "https-proxy": true, "noproxy": true,
+	"script-shell": true, "node-options": true, "local-prefix": true,
+}
+
+// scriptEnv are the settings of the project's .npmrc that scripts see as npm_config_… variables. Those of
+// the user and of the machine don't count: results would depend on who makes them.
+func (c *Config) scriptEnv() []string {
+	if c == nil {
+		return nil
+	}
+	var out []string
+	for _, key := range sortedKeys(c.project) {
+		s := c.project[key]
+		if strings.ContainsAny(key[:min(1, len(key))], "/@_") || key == "" || strings.Contains(key, ":") || notForScripts[key] || s.unset != "" {
+			continue
+		}
+		value := s.value
+		if s.list != nil {
+			value = strings.Join(s.list, "\n\n")
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			continue
+		}
+		out = append(out, "npm_config_"+strings.ReplaceAll(key, "-", "_")+"="+value)
+	}
+	if s, ok := c.project["node-options"]; ok && s.unset == "" {
+		out = append(out, "NODE_OPTIONS="+s.value)
+	}
+	return out
+}
+
+// shell is what runs scripts; empty is sh.
+func (c *Config) shell() string {
+	if c == nil {
+		return ""
+	}
+	return c.project["script-shell"].value
 }

@@ -23,6 +23,7 @@ import (
 type settings struct {
 	scripts map[string]*declaration
 	policy  ScriptPolicy // as far as it is given
+	project []string     // packages whose install scripts see the project
 }
 
 // declaration says what a script reads and leaves. A nil list isn't given.
@@ -73,7 +74,7 @@ func (s *settings) readPolicy(doc *document, raw any, errs *Errors) {
 		return
 	}
 	at := []string{"mergefest", "npm"}
-	o := checkObject(doc, raw, errs, at, "scripts", "network")
+	o := checkObject(doc, raw, errs, at, "scripts", "network", "project")
 	switch v := o["scripts"].(type) {
 	case nil:
 	case string:
@@ -88,6 +89,7 @@ func (s *settings) readPolicy(doc *document, raw any, errs *Errors) {
 	default:
 		s.policy.Only = checkStrings(doc, v, errs, append(at, "scripts")...)
 	}
+	s.project = checkStrings(doc, o["project"], errs, append(at, "project")...)
 	s.policy.Network = checkStrings(doc, o["network"], errs, append(at, "network")...)
 }
 

@@ -229,8 +229,10 @@ func (a *app) made(loc string) []string {
 			out = append(out, path.Join(loc, o))
 		}
 	}
-	for _, o := range a.opt.Run.Outputs {
-		out = append(out, path.Join(loc, o))
+	if a.declaration(loc, a.opt.Run.Script).outputs == nil {
+		for _, o := range a.opt.Run.Outputs {
+			out = append(out, path.Join(loc, o))
+		}
 	}
 	return sortedUnique(out)
 }

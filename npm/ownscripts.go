@@ -28,6 +28,7 @@ const ownFile = "/mergefest-own.json"
 // ownScripts are those of the project that may run.
 type ownScripts struct {
 	listed []Script            // all that there are
+	deps   []string            // locations of packages whose scripts see the project
 	links  []string            // locations of linked packages that run some, in npm's order
 	root   bool                // the app itself runs some
 	events map[string][]string // by location
@@ -38,12 +39,26 @@ type ownScripts struct {
 	whole      bool // node_modules is taken as a whole
 }
 
-func (o *ownScripts) runs() bool { return o.root || o.links != nil }
+func (o *ownScripts) runs() bool { return o.root || o.links != nil || o.deps != nil }
 
 // findOwn lists the scripts and applies the policy.
 func (a *app) findOwn() (*ownScripts, Errors) {
 	o := &ownScripts{events: map[string][]string{}}
 	var errs Errors
+	for _, name := range a.settings[""].project {
+		if !slices.ContainsFunc(a.tree.ordered(), func(n *node) bool { return n.packageName() == name && hasInstallScript(n.pkg) }) {
+			a.warnings = append(a.warnings, fmt.Sprintf("\"project\" of package.json names %q, and no package of that name has install scripts", name))
+		}
+	}
+	for _, n := range a.tree.ordered() {
+		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) || !a.seesProject(n) {
+			continue
+		}
+		if run, network := a.decide(n); run {
+			o.deps = append(o.deps, n.loc)
+			o.undeclared, o.network = true, o.network || network
+		}
+	}
 	for _, loc := range append(a.linkedPackages(), "") {
 		names := linkEvents
 		if loc == "" {
@@ -152,6 +167,9 @@ func (a *app) eventsOf(loc string, names []string) []string {
 // steps puts the events into npm's order.
 func (a *app) ownSteps(o *ownScripts) []scriptStep {
 	var steps []scriptStep
+	for _, loc := range o.deps {
+		steps = append(steps, scriptStep{Dir: a.place(loc), Events: installEvents})
+	}
 	for _, e := range linkEvents {
 		for _, loc := range o.links {
 			if contains(o.events[loc], e) {
@@ -197,9 +215,12 @@ func (a *app) runOwn(p *Plan, o *ownScripts, packages *graph.Merge) (*graph.Merg
 	if o.whole {
 		whole = a.moduleDirs()
 	}
-	first := o.decls[0]
-	job := scriptJob{Command: "ci", Steps: a.ownSteps(o), Changes: &jobChanges{Top: a.place(""), Out: action.OutDir, Whole: whole,
-		Advice: fmt.Sprintf(`A merge of packages can't leave files out. Where they are in node_modules, declare {"mergefest": {"scripts": {%q: {"outputs": ["node_modules"]}}}} in package.json: then all of it is taken as it is afterwards.`, first.name)}}
+	first := "postinstall"
+	if o.decls != nil {
+		first = o.decls[len(o.decls)-1].name // the app's own come last
+	}
+	job := scriptJob{Command: "ci", Shell: a.opt.Config.shell(), Steps: a.ownSteps(o), Changes: &jobChanges{Top: a.place(""), Out: action.OutDir, Whole: whole,
+		Advice: fmt.Sprintf(`A merge of packages can't leave files out. Where they are in node_modules, declare {"mergefest": {"scripts": {%q: {"outputs": ["node_modules"]}}}} in package.json: then all of it is taken as it is afterwards.`, first)}}
 	if !o.network {
 		job.Hint = "Install scripts have no network; allow it for the project's own by name if they need one."
 		if flag := a.scripts.NetworkFlag; flag != "" {

@@ -40,7 +40,7 @@ type tarball struct {
 
 func (a *app) plan() (*Plan, error) {
 	t := a.tree
-	p := &Plan{App: t.root.packageName(), Warnings: a.warnings, Packages: len(t.nodes) - 1}
+	p := &Plan{App: t.root.packageName(), Packages: len(t.nodes) - 1}
 	if p.App == "" {
 		p.App = path.Base(a.dir)
 	}
@@ -76,6 +76,7 @@ func (a *app) plan() (*Plan, error) {
 		return nil, errs.err()
 	}
 	p.Secrets = src.secrets
+	p.Warnings = append(append([]string(nil), a.warnings...), p.Warnings...)
 	p.Scripts = append(a.listScripts(), own.listed...)
 	p.Warnings = append(p.Warnings, a.scripts.unknown(p.Scripts)...)
 
@@ -184,6 +185,9 @@ func (a *app) noRuntime(wanted map[*node][]*node, own *ownScripts) (errs Errors)
 		if s.Run {
 			names = append(names, s.Package)
 		}
+	}
+	for _, loc := range own.deps {
+		names = append(names, a.tree.nodes[loc].packageName())
 	}
 	for _, list := range wanted {
 		for _, n := range list {

@@ -43,7 +43,7 @@ func (r *runs) make(k scriptKey) (graph.ID, error) {
 		}
 	}
 	run.Mounts = m.sorted()
-	job := scriptJob{Command: "run", Steps: []scriptStep{{Dir: a.place(k.loc), Events: []string{k.name}, Explicit: true}}}
+	job := scriptJob{Command: "run", Shell: a.opt.Config.shell(), Steps: []scriptStep{{Dir: a.place(k.loc), Events: []string{k.name}, Explicit: true}}}
 	for _, p := range removed {
 		job.Remove = append(job.Remove, a.place(p))
 	}
@@ -215,6 +215,7 @@ func (a *app) runEnv(d *declaration) []string {
 		"HOME=/root", "INIT_CWD=" + a.place(""), "LANG=C.UTF-8", "PATH=" + rt.path(), "TMPDIR=/tmp",
 		"npm_config_cache=/tmp/npm-cache", "npm_config_local_prefix=" + a.place(""),
 	}
+	env = append(env, a.opt.Config.scriptEnv()...)
 	seen := map[string]string{}
 	for _, kv := range a.opt.Run.Env {
 		name, _, _ := strings.Cut(kv, "=")

@@ -1,6 +1,7 @@
 // Runs scripts of package.json files as npm does. It is part of the key of every node that runs
 // scripts. Argument: the file with the job, a JSON object:
 //   command  what npm was called for: "ci" or "run"
+//   shell    what runs the scripts, sh if it isn't given
 //   steps    [{dir, events, explicit}]: events of the package in dir, in order; with explicit they
 //            come with their pre and post scripts. Or [{links}]: links {path, target, file} to
 //            commands, made where the file is there by then
@@ -165,7 +166,7 @@ function runStep (step) {
       npm_lifecycle_script: script,
     })
     for (const k of ['name', 'version', 'config', 'engines', 'bin']) packageEnv(pkg[k], 'npm_package_' + k, env)
-    const r = spawnSync('sh', ['-c', script], { cwd: step.dir, env, stdio: ['ignore', 'inherit', 'inherit'] })
+    const r = spawnSync(job.shell || 'sh', ['-c', script], { cwd: step.dir, env, stdio: ['ignore', 'inherit', 'inherit'] })
     if (r.status === 0) continue
     const why = r.error ? r.error.message : r.signal ? `signal ${r.signal}` : `status ${r.status}`
     fail(step.dir, `${id}: the ${event} script failed with ${why}.`)

@@ -28,6 +28,7 @@ const (
 // scriptJob is what scripts.cjs reads.
 type scriptJob struct {
 	Command  string       `json:"command"`
+	Shell    string       `json:"shell,omitempty"`
 	Steps    []scriptStep `json:"steps"`
 	Remove   []string     `json:"remove,omitempty"`
 	Hint     string       `json:"hint,omitempty"`
@@ -103,7 +104,7 @@ func (a *app) wanted() map[*node][]*node {
 		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
 			continue
 		}
-		if run, _ := a.decide(n); run {
+		if run, _ := a.decide(n); run && !a.seesProject(n) {
 			c := a.tree.carrier(n)
 			out[c] = append(out[c], n)
 		}
@@ -113,6 +114,10 @@ func (a *app) wanted() map[*node][]*node {
 	}
 	return out
 }
+
+// seesProject reports whether the app has the package's install scripts run with its own, on the whole
+// project: some write files for the app, or read its configuration.
+func (a *app) seesProject(n *node) bool { return contains(a.settings[""].project, n.packageName()) }
 
 // node returns the node that runs n's scripts. Packages that n depends on run theirs first, except
 // where they depend on n in turn: then n sees them as they were unpacked.
@@ -214,14 +219,14 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		_, network := s.app.decide(m)
 		run.Network = run.Network || network
 		dir := path.Join(scriptApp, m.loc)
-		job, err := json.Marshal(scriptJob{Command: "ci", Steps: []scriptStep{{Dir: dir, Events: installEvents}},
+		job, err := json.Marshal(scriptJob{Command: "ci", Shell: s.app.opt.Config.shell(), Steps: []scriptStep{{Dir: dir, Events: installEvents}},
 			Hint: s.app.scripts.hint(m.packageName(), network), Optional: m.flags.optional, Changes: s.beside(n)})
 		if err != nil {
 			return graph.ID{}, fmt.Errorf("%s: %w", m.id(), err)
 		}
 		file := fmt.Sprintf("/mergefest-install-%d.json", i)
 		run.Files = append(run.Files, action.File{Path: file, Text: string(job)})
-		task.Commands = append(task.Commands, action.Command{Args: []string{"node", scriptFile, file}, Env: scriptEnv(m, rt), Dir: dir})
+		task.Commands = append(task.Commands, action.Command{Args: []string{"node", scriptFile, file}, Env: append(scriptEnv(m, rt), s.app.opt.Config.scriptEnv()...), Dir: dir})
 	}
 	run.Tasks = []action.Task{task}
 	run.Outputs = []action.Output{{Path: n.loc, From: path.Join(scriptApp, n.loc), Optional: n.flags.optional}}
@@ -273,11 +278,12 @@ func scriptEnv(n *node, rt *Runtime) []string {
 
 // hint is what a failing script's user should know.
 func (p ScriptPolicy) hint(name string, network bool) string {
+	leave := "Its scripts can be left out: deny them in allowScripts of package.json."
 	switch {
 	case network:
-		return ""
+		return leave
 	case p.NetworkFlag == "":
-		return "Install scripts have no network; allow it for this package by name if it needs one."
+		return "Install scripts have no network; allow it for this package by name if it needs one. " + leave
 	}
-	return fmt.Sprintf("Install scripts have no network; if it needs one, allow it with %s %s.", p.NetworkFlag, name)
+	return fmt.Sprintf("Install scripts have no network; if it needs one, allow it with %s %s. %s", p.NetworkFlag, name, leave)
 }
