@@ -204,3 +204,34 @@ func TestGoModule(t *testing.T) {
 // TestCredentials sends one to its host only, and never into a message.
 // TestConnections makes a hundred downloads and counts the connections.
 // TestSeveralFailures reports what failed in the order of the items.
+
+// TestUnless: an item is downloaded only where the others leave its path free.
+func TestUnless(t *testing.T) {
+	bundle, spare := tgz(map[string]string{"p/lib/in": "bundled"}), tgz(map[string]string{"p/in": "spare"})
+	var asked atomic.Int32
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/spare" {
+			asked.Add(1)
+			w.Write(spare)
+			return
+		}
+		w.Write(bundle)
+	})
+	unpacked := func(name string, data []byte, dest, unless string) action.Item {
+		return action.Item{Name: name, URLs: []string{srv.URL + "/" + name}, Integrity: sri(data), Dests: []string{dest}, Unless: unless,
+			Unpack: &action.Unpack{Format: "tar", Strip: 1}}
+	}
+	f := fetcher(t, fetch.Settings{}, quick)
+	// The order in the document doesn't count.
+	dir, err := do(t, f, fetch.Env{}, unpacked("spare", spare, "d/lib", "d/lib/in"), unpacked("bundle", bundle, "d", ""))
+	if err != nil || read(t, dir, "d/lib/in") != "bundled" || asked.Load() != 0 {
+		t.Errorf("there: %v, %d downloads", err, asked.Load())
+	}
+	dir, err = do(t, f, fetch.Env{}, unpacked("spare", spare, "d/lib", "d/lib/other"), unpacked("bundle", bundle, "e", ""))
+	if err != nil || read(t, dir, "d/lib/in") != "spare" || asked.Load() != 1 {
+		t.Errorf("missing: %v, %d downloads", err, asked.Load())
+	}
+	if _, err := do(t, f, fetch.Env{}, unpacked("spare", spare, "d", "../x")); err == nil {
+		t.Error("a path outside was accepted")
+	}
+}
