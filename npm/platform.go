@@ -114,12 +114,26 @@ func listAllows(have string, list []string) bool {
 	return match || negated == len(list)
 }
 
-// runs says which engine a package refuses, or returns "".
-func (p Platform) runs(pkg object) string {
-	engines := obj(pkg, "engines")
-	for _, c := range []struct{ key, have string }{{"node", p.Node}, {"npm", p.NPM}} {
-		want := str(engines, c.key)
-		if want != "" && c.have != "" && !satisfies(c.have, want, mode{prerelease: true}) {
+// engines remembers which ranges suit what there is: a tree asks for the same few again and again.
+type engines struct {
+	Platform
+	known map[[2]string]bool // tool and range
+}
+
+// refused says which engine a package refuses, or returns "".
+func (g *engines) refused(pkg object) string {
+	wanted := obj(pkg, "engines")
+	for _, c := range []struct{ key, have string }{{"node", g.Node}, {"npm", g.NPM}} {
+		want := str(wanted, c.key)
+		if want == "" || c.have == "" {
+			continue
+		}
+		fits, ok := g.known[[2]string{c.key, want}]
+		if !ok {
+			fits = satisfies(c.have, want, mode{prerelease: true})
+			g.known[[2]string{c.key, want}] = fits
+		}
+		if !fits {
 			return fmt.Sprintf("%s %s (there is %s)", c.key, want, c.have)
 		}
 	}
@@ -129,13 +143,14 @@ func (p Platform) runs(pkg object) string {
 // checkPlatform marks what can't be installed as inert, and lists needed packages that refuse the
 // platform. Engines are a warning unless strict. What is optional may be for another platform.
 func (t *tree) checkPlatform(p, optional Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
+	have := &engines{p, map[[2]string]bool{}}
 	var refused []string
 	for _, n := range t.ordered() {
 		if n.isLink() {
 			continue
 		}
 		if n.flags.optional {
-			if !n.inert && (optional.suits(n.pkg) != "" || optional.runs(n.pkg) != "") {
+			if !n.inert && (optional.suits(n.pkg) != "" || have.refused(n.pkg) != "") {
 				for x := range optionalSet(n) {
 					x.inert = true
 				}
@@ -150,7 +165,7 @@ func (t *tree) checkPlatform(p, optional Platform, omit omitSet, strict bool, lo
 				Msg:    fmt.Sprintf("needs %s, but the platform is %s", why, p),
 				Advice: "make it an optional dependency, or build for a platform that it supports"}, "packages", n.loc))
 		}
-		why := p.runs(n.pkg)
+		why := have.refused(n.pkg)
 		if why == "" || n == t.root && obj(n.pkg, "devEngines") != nil {
 			continue
 		}
