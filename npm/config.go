@@ -188,6 +188,10 @@ func (c *Config) registry(name string) (string, error) {
 		return "", &Error{Reason: BadConfig, Msg: fmt.Sprintf("the registry %q is not an http or https URL", redact(raw)),
 			Advice: "correct it in .npmrc"}
 	}
+	if u.User != nil {
+		return "", &Error{Reason: CredentialsInURL, Msg: fmt.Sprintf("the registry %s has a user name or a password in its URL", redact(raw)),
+			Advice: fmt.Sprintf("set //%s/:_auth=… or //%s/:_authToken=… in .npmrc instead", u.Host, u.Host)}
+	}
 	return strings.TrimRight(raw, "/") + "/", nil
 }
 

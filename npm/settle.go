@@ -94,7 +94,8 @@ func (e settleEdge) MarshalJSON() ([]byte, error) { return json.Marshal([]any{e.
 
 // settle adds the nodes that leave out what has to go: one with the packages, and one with npm's record of
 // the tree, which changes more often. parts has what each package comes from.
-func (a *app) settle(p *Plan, u *unsettled, parts map[*node]graph.ID, lock string) ([]graph.ID, error) {
+func (a *app) settle(p *Plan, w *work, parts map[*node]graph.ID) ([]graph.ID, error) {
+	u := w.open
 	indent, newline := a.manifests[""].style()
 	if indent == "" {
 		indent = "  "
@@ -118,7 +119,7 @@ func (a *app) settle(p *Plan, u *unsettled, parts map[*node]graph.ID, lock strin
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
 		if job.task.Lock != "" {
-			run.Files = append(run.Files, action.File{Path: settleLock, Text: lock})
+			run.Files = append(run.Files, action.File{Path: settleLock, Text: w.lock})
 		}
 		p.Nodes = append(p.Nodes, graph.Node{ID: id, Platform: a.opt.Runtime.Platform, Action: run})
 		ids = append(ids, id)
