@@ -262,15 +262,16 @@ func pinned(images []string) bool {
 
 // secrets collects what the definitions may ask for.
 func (b *building) secrets(plan *llbgen.Plan) (secrets.SecretStore, error) {
-	network, err := networkSettings(b.o.getenv, b.here)
+	values, err := networkSecrets(b.o.getenv, b.here)
 	if err != nil {
 		return nil, err
 	}
-	values := secretMap{llbgen.NetworkSecret: network}
 	gitSecrets(values, b.o.environ())
-	for _, name := range plan.Secrets {
-		if v, ok := b.planned.Secrets[name]; ok {
-			values[name] = v
+	for _, names := range [][]string{plan.Secrets, plan.OptionalSecrets} {
+		for _, name := range names {
+			if v, ok := b.planned.Secrets[name]; ok {
+				values[name] = v
+			}
 		}
 	}
 	return values, nil

@@ -114,15 +114,10 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 	if err := l.copyImports(ctx, imports); err != nil {
 		return "", err
 	}
-	network, err := networkSettings(o.getenv, false)
+	secrets, err := l.writeNetwork(o, dir)
 	if err != nil {
 		return "", err
 	}
-	settings := filepath.Join(dir, "network.json")
-	if err := os.WriteFile(settings, network, 0o600); err != nil { // a proxy's address can hold a password
-		return "", err
-	}
-	secrets := "--secret " + quote("id="+llbgen.NetworkSecret+",src="+settings)
 	for _, name := range l.plan.Secrets { // the values aren't written: the user gives them
 		secrets += " --secret " + quote("id="+name+",env=MERGEFEST_SECRET")
 	}
@@ -138,11 +133,39 @@ func WriteLLBDir(ctx context.Context, o Options, dir string) (commands string, e
 		if err := writeDefinition(name, e.Definitions[0]); err != nil {
 			return "", err
 		}
-		lines = append(lines, fmt.Sprintf("buildctl build --local %s --oci-layout %s %s%s < %s",
+		lines = append(lines, fmt.Sprintf("buildctl build --local %s --oci-layout %s%s%s < %s",
 			quote(llbgen.LocalName+"="+files), quote(llbgen.StoreName+"="+imports), secrets,
 			output, quote(name)))
 	}
 	return strings.Join(lines, "\n"), nil
+}
+
+// writeNetwork writes the settings of the network that the definitions ask for, a file for each secret,
+// and returns the arguments that name them.
+func (l *lowered) writeNetwork(o Options, dir string) (args string, err error) {
+	values, err := networkSecrets(o.getenv, false)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "network")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	for _, name := range l.plan.OptionalSecrets {
+		value, ok := values[name]
+		if !ok {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, value, 0o600); err != nil { // a proxy's address can hold a password
+			return "", err
+		}
+		args += " --secret " + quote("id="+name+",src="+file)
+	}
+	return args, nil
 }
 
 // claim makes dir a directory of WriteLLBDir's, whose content it may replace: a new or empty one, or

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/llbgen"
 )
 
 // tree makes empty files below a new directory.
@@ -169,18 +170,70 @@ func TestNetworkSettings(t *testing.T) {
 	}
 	env := map[string]string{"SSL_CERT_FILE": ca, "HTTPS_PROXY": "http://proxy.example.com:3128", "UNRELATED": "x"}
 	getenv := func(name string) string { return env[name] }
-	got, err := networkSettings(getenv, false)
-	if err != nil || string(got) != `{"ca":"-----BEGIN","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}` {
+	document := func(here bool) (string, error) {
+		secrets, err := networkSecrets(getenv, here)
+		return string(secrets[llbgen.NetworkSecret]), err
+	}
+	got, err := document(false)
+	if err != nil || got != `{"ca":"-----BEGIN","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}` {
 		t.Errorf("%s, %v", got, err)
 	}
-	got, err = networkSettings(getenv, true)
+	got, err = document(true)
 	want := fmt.Sprintf(`{"caFile":%q,"caDigest":"%x","env":{"HTTPS_PROXY":"http://proxy.example.com:3128"}}`, ca, sha256.Sum256([]byte("-----BEGIN")))
-	if err != nil || string(got) != want {
+	if err != nil || got != want {
 		t.Errorf("%s, %v; want %s", got, err, want)
 	}
 	env["SSL_CERT_FILE"] = ca + ".missing"
-	if _, err := networkSettings(getenv, false); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
+	if _, err := document(false); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
 		t.Errorf("a missing bundle: %v", err)
+	}
+}
+
+// TestNetworkSecrets: runs with a network get the variables that there are, and a bundle that has what
+// NODE_EXTRA_CA_CERTS adds.
+func TestNetworkSecrets(t *testing.T) {
+	dir := t.TempDir()
+	env := map[string]string{"no_proxy": "localhost"}
+	for name, text := range map[string]string{"SSL_CERT_FILE": "bundle", "NODE_EXTRA_CA_CERTS": "extra"} {
+		env[name] = filepath.Join(dir, text)
+		if err := os.WriteFile(env[name], []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	getenv := func(name string) string { return env[name] }
+	check := func(ca string) {
+		t.Helper()
+		got, err := networkSecrets(getenv, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"mergefest.net": fmt.Sprintf(`{"ca":%q,"env":{"no_proxy":"localhost"}}`, ca), "mergefest.ca": ca, "mergefest.ca.path": graph.AuthoritiesFile,
+			"mergefest.env.SSL_CERT_FILE": graph.AuthoritiesFile, "mergefest.env.no_proxy": "localhost",
+		}
+		for name, v := range got {
+			if want[name] != string(v) {
+				t.Errorf("%s = %q, want %q", name, v, want[name])
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%d secrets, want %d", len(got), len(want))
+		}
+	}
+	check("bundle\nextra")
+	here, err := networkSecrets(getenv, true)
+	if doc := string(here["mergefest.net"]); err != nil || !strings.HasPrefix(doc, `{"ca":"extra","caFile":`) || string(here["mergefest.ca"]) != "bundle\nextra" {
+		t.Errorf("here: %s, %v", doc, err)
+	}
+	env["NODE_EXTRA_CA_CERTS"] = env["SSL_CERT_FILE"]
+	check("bundle")
+	env["NODE_EXTRA_CA_CERTS"] = filepath.Join(dir, "missing")
+	check("bundle")
+	if err := os.WriteFile(env["SSL_CERT_FILE"], make([]byte, maxSecret+1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := networkSecrets(getenv, true); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a large bundle: %v", err)
 	}
 }
 

@@ -57,7 +57,8 @@ type Run struct {
 	// Mounts are the read-only inputs, at absolute targets below "/".
 	Mounts []Input
 	// Network gives the action the network of the engine's host. Such a node is not reproducible
-	// by construction; analyzers set it only where the user allowed it by name.
+	// by construction; analyzers set it only where the user allowed it by name. With it come the
+	// client's authorities and proxies: AuthoritiesFile and NetworkEnv.
 	Network bool
 	// Secrets are mounted for the action and are part of no key.
 	Secrets []Secret

@@ -218,7 +218,9 @@ func (l *lowerer) helper(id graph.ID, platform string) (helper, error) {
 
 // secret adds a secret to an op. It is no part of its key, apart from its name and place.
 func (l *lowerer) secret(s graph.Secret) llb.RunOption {
-	if !s.Optional {
+	if s.Optional {
+		l.optional[s.Name] = true
+	} else {
 		l.secrets[s.Name] = true
 	}
 	if s.Env != "" {

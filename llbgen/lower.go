@@ -34,6 +34,7 @@ func Lower(ctx context.Context, g *graph.Graph, o Options) (*Plan, error) {
 		vertices: map[digest.Digest][]graph.ID{},
 		imports:  map[digest.Digest]bool{},
 		secrets:  map[string]bool{},
+		optional: map[string]bool{},
 		images:   map[string]bool{},
 		made:     map[graph.ID][]string{},
 	}
@@ -61,12 +62,13 @@ func Lower(ctx context.Context, g *graph.Graph, o Options) (*Plan, error) {
 		slices.SortFunc(ids, graph.ID.Compare)
 	}
 	return &Plan{
-		Exports:  exports,
-		Vertices: l.vertices,
-		Imports:  slices.Sorted(maps.Keys(l.imports)),
-		Secrets:  slices.Sorted(maps.Keys(l.secrets)),
-		Images:   slices.Sorted(maps.Keys(l.images)),
-		SSH:      l.ssh,
+		Exports:         exports,
+		Vertices:        l.vertices,
+		Imports:         slices.Sorted(maps.Keys(l.imports)),
+		Secrets:         slices.Sorted(maps.Keys(l.secrets)),
+		OptionalSecrets: slices.Sorted(maps.Keys(l.optional)),
+		Images:          slices.Sorted(maps.Keys(l.images)),
+		SSH:             l.ssh,
 	}, nil
 }
 
@@ -81,6 +83,7 @@ type lowerer struct {
 	helpers  map[string]helper
 	imports  map[digest.Digest]bool
 	secrets  map[string]bool
+	optional map[string]bool // secrets too
 	images   map[string]bool
 	ssh      bool
 	made     map[graph.ID][]string // cache of outputs

@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 			fmt.Fprintf(&b, "# %s\n%s\n", e.Dir, dump(t, d))
 		}
 	}
-	fmt.Fprintf(&b, "imports %v\nsecrets %v\nimages %v\n", p.Imports, p.Secrets, p.Images)
+	fmt.Fprintf(&b, "imports %v\nsecrets %v\noptional %v\nimages %v\n", p.Imports, p.Secrets, p.OptionalSecrets, p.Images)
 	golden(t, "everything.txt", b.String())
 
 	b.Reset()
@@ -163,7 +163,7 @@ node t/merge/moved
 }
 
 // TestNetworkAndSecrets: only fetches, and runs that were allowed to, have a network; secrets are
-// mounted only where a node asks for them.
+// mounted only where a node asks for them. Runs with a network get the settings of the network, too.
 func TestNetworkAndSecrets(t *testing.T) {
 	for _, e := range lower(t, everything, nil).Exports {
 		ops, _ := decode(t, e.Definitions[0])
@@ -188,7 +188,10 @@ func TestNetworkAndSecrets(t *testing.T) {
 			case "[t/run] build":
 				want = "other token"
 			case "[t/run] check":
-				network = pb.NetMode_UNSET
+				want, network = "mergefest.ca", pb.NetMode_UNSET
+				for _, name := range graph.NetworkEnv() {
+					want += " mergefest.env." + name
+				}
 			}
 			if got := strings.Join(secrets, " "); got != want || x.Network != network {
 				t.Errorf("%s: secrets %q, network %s", o.name, got, x.Network)

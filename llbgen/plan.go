@@ -62,9 +62,10 @@ type Plan struct {
 	Vertices map[digest.Digest][]graph.ID
 	// Imports are the manifests that the content store must have, the helper's included, sorted.
 	Imports []digest.Digest
-	// Secrets are the names of the secrets that the client must have, sorted. NetworkSecret is
-	// optional and not listed, and neither are other optional ones.
+	// Secrets are the names of the secrets that the client must have, sorted.
 	Secrets []string
+	// OptionalSecrets are the names of those that it may have, sorted.
+	OptionalSecrets []string
 	// Images are the references to images in registries, sorted.
 	Images []string
 	// SSH means that a repository is read by ssh, for which the client must forward an agent.

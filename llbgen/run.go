@@ -1,10 +1,11 @@
-// Run: an exec op without a network.
+// Run: an exec op, with a network if it asks for one.
 
 package llbgen
 
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
@@ -44,7 +45,24 @@ func (l *lowerer) run(n graph.Node, a *graph.Run) (result, error) {
 	for _, s := range a.Secrets {
 		e.options = append(e.options, l.secret(s))
 	}
+	if a.Network {
+		for _, s := range networkSecrets(a.Secrets) {
+			e.options = append(e.options, l.secret(s))
+		}
+	}
 	return l.exec(e)
+}
+
+// networkSecrets are what a run with a network gets beside its own secrets. A variable that it has from
+// one of those stays as it is.
+func networkSecrets(own []graph.Secret) []graph.Secret {
+	out := []graph.Secret{{Name: graph.AuthoritiesSecret, Target: graph.AuthoritiesFile, Optional: true}}
+	for _, name := range graph.NetworkEnv() {
+		if !slices.ContainsFunc(own, func(s graph.Secret) bool { return s.Env == name }) {
+			out = append(out, graph.Secret{Name: graph.NetworkEnvSecret(name), Env: name, Optional: true})
+		}
+	}
+	return out
 }
 
 // isLocal reports whether a node is files of the client. BuildKit can't bring these up to date any
