@@ -54,12 +54,13 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 		Files:         files,
 		UpdateScripts: os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"report":    cmdReport,
-			"executed":  cmdExecuted,
-			"failed":    cmdFailed,
-			"edit":      cmdEdit,
-			"gitserver": cmdGitServer,
-			"sshserver": cmdSSHServer,
+			"report":      cmdReport,
+			"executed":    cmdExecuted,
+			"failed":      cmdFailed,
+			"edit":        cmdEdit,
+			"gitserver":   cmdGitServer,
+			"sshserver":   cmdSSHServer,
+			"httpsserver": cmdHTTPSServer,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, host...)
@@ -101,7 +102,7 @@ func goEnv(t *testing.T) []string {
 	}
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, "SSL_CERT") || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+		if strings.HasPrefix(name, "SSL_CERT") || name == "NODE_EXTRA_CA_CERTS" || strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
 			vars = append(vars, kv)
 		}
 	}

@@ -184,8 +184,17 @@ func describe(p *Plan) string {
 					fmt.Fprintf(&b, "  file %s %s\n", f.Path, strings.TrimSpace(f.Text))
 				}
 			}
+			for _, s := range a.Secrets {
+				fmt.Fprintf(&b, "  secret %s at %s optional=%v\n", s.Name, s.Target+s.Env, s.Optional)
+			}
 			for _, c := range a.Tasks[0].Commands {
-				fmt.Fprintf(&b, "  in %s: %q\n", c.Dir, c.Args)
+				fmt.Fprintf(&b, "  in %s: %q", c.Dir, c.Args)
+				for _, e := range c.Env {
+					if !strings.Contains(e, "=") {
+						b.WriteString(" $" + e)
+					}
+				}
+				b.WriteByte('\n')
 			}
 			for _, o := range a.Outputs {
 				fmt.Fprintf(&b, "  gives %s optional=%v\n", o.Path, o.Optional)

@@ -238,6 +238,7 @@ func (a *app) runOwn(p *Plan, o *ownScripts, packages *graph.Merge) (*graph.Merg
 	run.Files = []action.File{{Path: scriptFile, Text: scriptRunner}, {Path: ownFile, Text: string(doc)}}
 	run.Tasks = []action.Task{{Name: p.App + " install scripts", Commands: []action.Command{{
 		Args: []string{"node", scriptFile, ownFile}, Dir: a.place(""), Env: a.runEnv(env)}}}}
+	useNetwork(run)
 	for _, dir := range whole {
 		run.Outputs = append(run.Outputs, action.Output{Path: dir, From: a.place(dir)})
 	}

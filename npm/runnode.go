@@ -58,6 +58,7 @@ func (r *runs) make(k scriptKey) (graph.ID, error) {
 	run.Files = []action.File{{Path: scriptFile, Text: scriptRunner}, {Path: runFile, Text: string(doc)}}
 	run.Tasks = []action.Task{{Name: label + " " + k.name, Commands: []action.Command{{
 		Args: []string{"node", scriptFile, runFile, k.name}, Dir: a.place(k.loc), Env: a.runEnv(d)}}}}
+	useNetwork(run)
 	for _, o := range kept {
 		run.Outputs = append(run.Outputs, action.Output{Path: o, From: a.place(o)})
 	}

@@ -233,6 +233,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 	for _, f := range s.files[n].files {
 		run.Outputs = append(run.Outputs, action.Output{Path: f.Path, From: path.Join(scriptApp, f.Path), Optional: true})
 	}
+	useNetwork(run)
 	doc, err := json.Marshal(run)
 	if err != nil {
 		return graph.ID{}, fmt.Errorf("%s: %w", n.id(), err)
