@@ -61,6 +61,7 @@ func runScripts(t *testing.T, except, bin string, env ...string) {
 			"gitserver":   cmdGitServer,
 			"sshserver":   cmdSSHServer,
 			"httpsserver": cmdHTTPSServer,
+			"npmregistry": cmdNPMRegistry,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, host...)

@@ -19,7 +19,7 @@ func useNetwork(run *graph.Run) {
 	if !run.Network {
 		return
 	}
-	run.Secrets = append(run.Secrets, graph.Secret{Name: graph.AuthoritiesPathSecret, Env: extraAuthorities, Optional: true})
+	run.Secrets = append(slices.Clip(run.Secrets), graph.Secret{Name: graph.AuthoritiesPathSecret, Env: extraAuthorities, Optional: true})
 	for i := range run.Tasks {
 		for j := range run.Tasks[i].Commands {
 			c := &run.Tasks[i].Commands[j]

@@ -71,8 +71,8 @@ type ScriptPolicy struct {
 	// Only, if not nil, lists the packages whose scripts run. The project's own have their names,
 	// or "." for all of them.
 	Only []string
-	// Network lists the packages whose scripts get a network, as Only does; nil leaves it to
-	// package.json.
+	// Network lists the packages whose scripts get a network, as Only does, and those from git that
+	// npm prepares with one; nil leaves it to package.json.
 	Network []string
 	source  string // of None, where a setting of npm's said so
 
@@ -101,7 +101,7 @@ type Plan struct {
 	// Roots deliver it into the app's directory, or what the scripts of Options.Run left.
 	Roots []graph.Root
 	// Secrets maps the names of secrets that nodes ask for to the values of Authorization
-	// headers. Don't print it.
+	// headers, and to credentials for npm inside nodes. Don't print it.
 	Secrets map[string]string
 	// Scripts lists the packages with install scripts by location, allowed or not.
 	Scripts []Script

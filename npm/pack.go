@@ -27,12 +27,17 @@ const (
 
 // packInput is what pack.cjs reads.
 type packInput struct {
-	Dir     string `json:"dir"`
-	To      string `json:"to"`
-	ID      string `json:"id"`
-	Scripts bool   `json:"scripts,omitempty"`
-	Git     bool   `json:"git,omitempty"`
-	Archive bool   `json:"archive,omitempty"`
+	Dir      string       `json:"dir"`
+	To       string       `json:"to"`
+	ID       string       `json:"id"`
+	Scripts  bool         `json:"scripts,omitempty"`
+	Git      bool         `json:"git,omitempty"`
+	Archive  bool         `json:"archive,omitempty"`
+	Allow    string       `json:"allow,omitempty"`
+	Prepare  bool         `json:"prepare,omitempty"`
+	Resolved string       `json:"resolved,omitempty"`
+	Config   []npmSetting `json:"config,omitempty"`
+	Shell    string       `json:"shell,omitempty"`
 }
 
 // gitSource finds the commit of a package that comes from git.
@@ -80,9 +85,8 @@ func (a *app) pack(f *tarball) ([]graph.Node, error) {
 		return nil, err
 	}
 	n := f.places[0].node
-	scripts, _ := a.decide(n)
-	job, err := json.Marshal(packInput{Dir: packDir, To: packed, ID: f.name + "@" + f.version, Scripts: scripts,
-		Git: f.src.git != nil, Archive: f.src.git != nil && !f.src.git.Submodules})
+	in := a.packInput(f)
+	job, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.id(), err)
 	}
@@ -92,18 +96,44 @@ func (a *app) pack(f *tarball) ([]graph.Node, error) {
 	}
 	run.Base = &graph.Input{From: rt.Node.ID}
 	run.Mounts = []graph.Input{{From: from.ID, Path: f.src.gitPath, Target: packDir}}
+	if in.Prepare {
+		run.Mounts = []graph.Input{{From: from.ID, Target: prepareDir, Writable: true}}
+		run.Network, run.Secrets = true, f.src.prepare.secrets
+	}
 	run.Files = append(run.Files, action.File{Path: packFile, Text: packer}, action.File{Path: packJob, Text: string(job)})
 	task := &run.Tasks[0]
 	task.Name = "pack " + f.name + "@" + f.version
 	task.Commands = append([]action.Command{{
 		Args: []string{"node", packFile, packJob}, Env: []string{"HOME=/root", "LANG=C.UTF-8", "PATH=" + rt.path(), "TMPDIR=/tmp"},
 	}}, task.Commands...)
+	if in.Prepare {
+		task.Commands[0].Env = append(task.Commands[0].Env, a.opt.Config.scriptEnv()...)
+	}
+	useNetwork(run)
 	variant, err := digest([]any{run, rt.Platform})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.id(), err)
 	}
 	id := graph.ID{Ecosystem: "npm", Kind: "pack", Package: f.name, Version: f.version, Variant: variant}
 	return []graph.Node{rt.Node, from, {ID: id, Platform: rt.Platform, Action: run}}, nil
+}
+
+// packInput says what is packed, and how.
+func (a *app) packInput(f *tarball) packInput {
+	n := f.places[0].node
+	in := packInput{Dir: packDir, To: packed, ID: f.name + "@" + f.version}
+	in.Scripts, _ = a.decide(n)
+	if f.src.git == nil {
+		return in
+	}
+	in.Git, in.Archive = true, !f.src.git.Submodules
+	if p := f.src.prepare; p != nil {
+		in.Prepare, in.Resolved, in.Config = true, n.resolved, p.config
+		in.Dir, in.Shell = path.Join(prepareDir, f.src.gitPath), a.opt.Config.shell()
+	} else if flag := a.scripts.NetworkFlag; in.Scripts && flag != "" {
+		in.Allow = flag + " " + n.packageName()
+	}
+	return in
 }
 
 // packedFrom makes the node with the files that are to be packed.

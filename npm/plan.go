@@ -35,7 +35,7 @@ func (a *app) plan() (*Plan, error) {
 	}
 	p.Warnings = append(append([]string(nil), a.warnings...), p.Warnings...)
 	p.Scripts = append(a.listScripts(), w.own.listed...)
-	p.Warnings = append(p.Warnings, a.scripts.unknown(p.Scripts)...)
+	p.Warnings = append(p.Warnings, a.scripts.unknown(append(fromGit(w.fetches), p.Scripts...))...)
 	if err := a.addTree(p, w); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,8 @@ type source struct {
 	file       string // a tarball, relative to the app
 	dir        string // a directory to be packed, relative to the app
 	git        *graph.Git
-	gitPath    string // of the package in the repository
+	gitPath    string       // of the package in the repository
+	prepare    *preparation // nil if npm's preparation is refused
 	integrity  []string
 	unverified bool
 	auth       string // the name of the secret; "" without one

@@ -58,6 +58,9 @@ func (a *app) fetches(src *sources, carriers map[*node]*carried, w *work) ([]*ta
 		if err == nil {
 			err = a.allowed(n, s)
 		}
+		if err == nil {
+			err = a.prepares(src, n, &s)
+		}
 		if err != nil {
 			if err.File == "" {
 				err = a.lock.doc.errorIn(err, "packages", n.loc)

@@ -43,7 +43,7 @@ func (p *planFlags) declare(fs *flag.FlagSet) {
 	fs.Var((*list)(&n.Workspaces), "npm-workspace", "npm: run it in these `WORKSPACES` (names or directories, . is the app; default: all that have it)")
 	fs.Var((*list)(&n.Outputs), "npm-outputs", "npm: the files and directories, `PATHS`, that it leaves in a package that declares none")
 	fs.Var(words{&n.Scripts}, "npm-scripts", "npm: whose install scripts run: `all` (the default), none, or names of packages")
-	fs.Var((*list)(&n.Network), "npm-network", "npm: `PACKAGES` whose install scripts get a network")
+	fs.Var((*list)(&n.Network), "npm-network", "npm: `PACKAGES` whose install scripts, or preparation from git, get a network")
 	fs.Var((*list)(&n.Omit), "omit", "npm: leave out dependencies of these `TYPES`: dev, optional, peer")
 	fs.Var((*list)(&n.Include), "include", "npm: keep dependencies of these `TYPES`, whatever leaves them out")
 	fs.BoolVar(&n.AllowMissingIntegrity, "npm-allow-missing-integrity", false, "npm: download what the lockfile has no integrity for")
