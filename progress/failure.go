@@ -80,15 +80,19 @@ func (t *Tracker) fail(v *vertex) {
 	t.events = append(t.events, event{kind: eventFailed, node: f.Node, failure: f})
 }
 
+// commandHeader is the header that the helper writes for a command that failed.
+var commandHeader = regexp.MustCompile(`(?m)^# .*\n\$ (.*)(?:\n|\z)`)
+
 // splitHeader takes the header off the output of a failed command that is the only one that
-// printed something. The helper writes it in the form "# task\n$ command line\n".
+// printed something. The helper writes it in the form "# task\n$ command line\n", at the beginning,
+// or after what it had shown of a command that took long.
 func splitHeader(out string) (command, rest string) {
-	task, after, ok := strings.Cut(out, "\n")
-	if !ok || !strings.HasPrefix(task, "# ") || !strings.HasPrefix(after, "$ ") || strings.Contains(after, "\n$ ") {
+	found := commandHeader.FindAllStringSubmatchIndex(out, 2)
+	if len(found) != 1 {
 		return "", out
 	}
-	command, rest, _ = strings.Cut(after, "\n")
-	return strings.TrimPrefix(command, "$ "), rest
+	at := found[0]
+	return out[at[2]:at[3]], out[:at[0]] + out[at[1]:]
 }
 
 // soleCommand returns the action's command if it has only one.
