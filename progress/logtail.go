@@ -9,6 +9,7 @@ import (
 
 	"github.com/mergefest/mergefest/graph"
 	"github.com/mergefest/mergefest/graph/action"
+	"github.com/moby/buildkit/client"
 )
 
 // logLimit is how much output is kept for each vertex that has not ended, in bytes. Compilers
@@ -19,6 +20,28 @@ const logLimit = 64 << 10
 type logTail struct {
 	data    []byte
 	dropped bool
+	added   map[logEntry]struct{}
+}
+
+// logEntry tells the entries of a log apart: no two that one stream writes have the same time.
+type logEntry struct {
+	at     int64
+	stream int
+}
+
+// add appends an entry, once: each of several solves that share a vertex tells of all its entries.
+func (l *logTail) add(e *client.VertexLog) {
+	if !e.Timestamp.IsZero() {
+		key := logEntry{e.Timestamp.UnixNano(), e.Stream}
+		if _, ok := l.added[key]; ok {
+			return
+		}
+		if l.added == nil {
+			l.added = map[logEntry]struct{}{}
+		}
+		l.added[key] = struct{}{}
+	}
+	l.write(e.Data)
 }
 
 // write appends p.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moby/buildkit/client"
 )
 
 func TestLogTailIsBounded(t *testing.T) {
@@ -20,6 +22,20 @@ func TestLogTailIsBounded(t *testing.T) {
 	got := l.take()
 	if !strings.HasPrefix(got, "(earlier output is left out)\nline ") || !strings.HasSuffix(got, "line 99999\n") || len(got) > logLimit+100 {
 		t.Errorf("tail of %d bytes begins %q", len(got), got[:60])
+	}
+}
+
+func TestLogOfSeveralSolves(t *testing.T) {
+	var l logTail
+	first := &client.VertexLog{Stream: 2, Timestamp: *stamp(1), Data: []byte("first\n")}
+	second := &client.VertexLog{Stream: 2, Timestamp: *stamp(2), Data: []byte("first\n")}
+	other := &client.VertexLog{Stream: 1, Timestamp: *stamp(2), Data: []byte("other\n")}
+	untimed := &client.VertexLog{Data: []byte("x\n")}
+	for _, e := range []*client.VertexLog{first, second, first, other, second, other, untimed, untimed} {
+		l.add(e)
+	}
+	if got, want := l.take(), "first\nfirst\nother\nx\nx\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -207,7 +207,7 @@ func (t *Tracker) update(solve int, s *client.SolveStatus) {
 	// last output.
 	for _, l := range s.Logs {
 		if l != nil {
-			t.vertex(l.Vertex).log.write(l.Data)
+			t.vertex(l.Vertex).log.add(l)
 		}
 	}
 	for _, st := range s.Statuses {
