@@ -100,12 +100,14 @@ type frame struct {
 // A build goes through Open, any number of Phase, Attach once the graph is known, one Solve for
 // each solve, and Close. Errors of writing are ignored: a build goes on when nobody looks.
 type Display struct {
-	opt   Options
-	view  view
-	raw   *rawView
-	start time.Time
-	stop  chan struct{}
-	done  chan struct{}
+	opt  Options
+	view view
+	raw  *rawView
+	// stream says that the view shows output of programs that take long as it comes.
+	stream bool
+	start  time.Time
+	stop   chan struct{}
+	done   chan struct{}
 
 	mu      sync.Mutex // guards what follows, and the view
 	tracker *Tracker
@@ -134,7 +136,7 @@ func Open(o Options) (*Display, error) {
 		}
 		d.view = newTTYView(o, st)
 	case Plain:
-		d.view = &plainView{w: o.Out, st: st}
+		d.view, d.stream = &plainView{w: o.Out, st: st}, true
 	case RawJSON:
 		d.raw = newRawView(o.Out)
 		d.view = d.raw
@@ -213,7 +215,7 @@ func (d *Display) frame() frame {
 	d.notes = nil
 	if d.tracker != nil {
 		f.known = true
-		f.events = d.tracker.take()
+		f.events = d.tracker.take(d.stream)
 		f.snap = d.tracker.snapshot(slowest)
 	}
 	return f

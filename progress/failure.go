@@ -31,6 +31,9 @@ type Failure struct {
 	Duration time.Duration
 	// Chain is the path from a root to Node, both included; empty if unknown.
 	Chain []graph.ID
+	// above is how many lines at the beginning of Output a view that shows output as it comes need
+	// not repeat.
+	above int
 }
 
 // Failures returns the failures so far, in the order of their nodes.
@@ -50,9 +53,15 @@ func (t *Tracker) Failures() []Failure {
 // fail records and announces the failure of a vertex.
 func (t *Tracker) fail(v *vertex) {
 	f := Failure{Name: cleanLine(v.name), Cause: t.text(shortCause(v.err))}
+	rest := t.text(v.log.rest())
 	out := t.text(v.output())
 	v.lastWords = lastWords(out)
 	f.Command, f.Output = splitHeader(helperExit.ReplaceAllString(out, ""))
+	if v.streamed() {
+		// Lines are counted from the end: at the beginning some may have been dropped.
+		_, rest = splitHeader(helperExit.ReplaceAllString(rest, ""))
+		f.above = max(0, countLines(f.Output)-max(countLines(rest), repeated))
+	}
 	var blamed []*node
 	for _, n := range v.nodes {
 		if v.blames(n) {
@@ -118,6 +127,14 @@ func shortCause(err string) string {
 
 // maxCommand is how much of a command line a message shows, in bytes.
 const maxCommand = 300
+
+// unseen is the failure for a view that has shown the first lines of its output already.
+func (f Failure) unseen() Failure {
+	if f.above > 0 {
+		f.Output, f.above = earlierAbove+dropLines(f.Output, f.above), 0
+	}
+	return f
+}
 
 // String renders the failure as lines of plain text, without a newline at the end.
 func (f Failure) String() string { return f.render(style{}) }

@@ -16,10 +16,13 @@ import (
 // that say more than this are rarely read to the end, and ten thousand vertices must fit in memory.
 const logLimit = 64 << 10
 
-// logTail keeps the last logLimit bytes that were written, cut at the beginning of a line.
+// logTail keeps the last logLimit bytes that were written, cut at the beginning of a line, and how
+// many of them have been shown.
 type logTail struct {
 	data    []byte
-	dropped bool
+	shown   int  // bytes of data, whole lines
+	dropped bool // something before data is gone
+	lost    bool // and nobody has seen it
 	added   map[logEntry]struct{}
 }
 
@@ -62,8 +65,33 @@ func (l *logTail) trim() {
 	if i := bytes.IndexByte(cut, '\n'); i >= 0 && i+1 < len(cut) {
 		cut = cut[i+1:]
 	}
+	gone := len(l.data) - len(cut)
+	l.lost = l.lost || gone > l.shown
+	l.shown = max(0, l.shown-gone)
 	l.data = append([]byte(nil), cut...)
 	l.dropped = true
+}
+
+// show returns what hasn't been shown up to an end in data as clean text, and counts it as shown.
+// The end is that of a line, so that text that is cleaned in pieces is like text that is cleaned whole.
+func (l *logTail) show(end int) string {
+	if end <= l.shown {
+		return ""
+	}
+	text := leftOut(l.lost, cleanText(string(l.data[l.shown:end])))
+	l.shown, l.lost = end, false
+	return text
+}
+
+// rest returns what hasn't been shown as clean text, and changes nothing.
+func (l *logTail) rest() string {
+	l.trim()
+	return leftOut(l.lost, cleanText(string(l.data[l.shown:])))
+}
+
+// skip forgets what has been shown.
+func (l *logTail) skip() {
+	l.data, l.shown, l.dropped = l.data[l.shown:], 0, l.lost
 }
 
 // output takes a vertex's output without what the helper says of its downloads, which is counted.
@@ -95,10 +123,15 @@ func downloads(n *node, name string) bool {
 // take returns the output as clean text and forgets it.
 func (l *logTail) take() string {
 	l.trim()
-	text := cleanText(string(l.data))
-	if l.dropped && text != "" {
-		text = "(earlier output is left out)\n" + text
-	}
+	text := leftOut(l.dropped, cleanText(string(l.data)))
 	*l = logTail{}
+	return text
+}
+
+// leftOut says before text that something is missing.
+func leftOut(missing bool, text string) string {
+	if missing && text != "" {
+		return "(earlier output is left out)\n" + text
+	}
 	return text
 }

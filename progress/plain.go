@@ -22,13 +22,15 @@ const heartbeat = 10 * time.Second
 const longNode = time.Second
 
 // plainView writes a line for each node that did work, failures with their output, and the counts
-// every now and then. Cached nodes have no lines: a build has thousands.
+// every now and then. Cached nodes have no lines: a build has thousands. Output has a heading; what a
+// program that takes long prints has it again only where something else was written in between.
 type plainView struct {
 	w     io.Writer
 	st    style
 	phase string
 	known bool
 	last  time.Duration // when the last heartbeat was
+	open  string        // the node whose output was written last, if nothing came after it
 }
 
 func (p *plainView) frame(f frame) {
@@ -62,6 +64,7 @@ func (p *plainView) frame(f frame) {
 // line writes a line with the time since the start.
 func (p *plainView) line(b *strings.Builder, f frame, text string) {
 	fmt.Fprintf(b, "[%6.1fs] %s\n", f.elapsed.Seconds(), text)
+	p.open = ""
 }
 
 func (p *plainView) event(b *strings.Builder, f frame, e event) {
@@ -75,12 +78,17 @@ func (p *plainView) event(b *strings.Builder, f frame, e event) {
 		}
 		p.line(b, f, fmt.Sprintf("%s (%s)", e.label, FormatDuration(e.duration)))
 	case eventOutput:
-		p.line(b, f, "output of "+e.label+":")
-		indent(b, e.text)
+		if !e.more || p.open != e.label {
+			p.line(b, f, "output of "+e.label+":")
+			e.text = strings.TrimLeft(e.text, "\n")
+		}
+		indentLines(b, e.text)
+		p.open = e.label
 	case eventWarning:
 		p.line(b, f, p.st.warning("warning:")+" "+e.text)
 	case eventFailed:
-		b.WriteString(e.failure.render(p.st) + "\n")
+		b.WriteString(e.failure.unseen().render(p.st) + "\n")
+		p.open = ""
 	}
 }
 
@@ -107,9 +115,12 @@ func (p *plainView) close(f frame, o Outcome) {
 	}
 }
 
-// indent writes text with two spaces before each line.
-func indent(b *strings.Builder, text string) {
-	for line := range strings.Lines(strings.Trim(text, "\n")) {
+// indent writes text with two spaces before each line, without blank lines around it.
+func indent(b *strings.Builder, text string) { indentLines(b, strings.TrimLeft(text, "\n")) }
+
+// indentLines is indent for text that goes on: blank lines before it are part of it.
+func indentLines(b *strings.Builder, text string) {
+	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
 		b.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
 	}
 }

@@ -72,13 +72,7 @@ func (t *Tracker) snapshot(limit int) snapshot {
 		s.slowest = append(s.slowest, busy{label: n.label, seen: n.seen})
 	}
 	for v := range t.extra {
-		var first time.Time
-		for _, r := range v.runs {
-			if r.end.IsZero() && (first.IsZero() || r.seen.Before(first)) {
-				first = r.seen
-			}
-		}
-		s.slowest = append(s.slowest, busy{label: cleanLine(v.name), seen: first})
+		s.slowest = append(s.slowest, busy{label: cleanLine(v.name), seen: v.since()})
 	}
 	slices.SortFunc(s.slowest, func(a, b busy) int {
 		if c := a.seen.Compare(b.seen); c != 0 {

@@ -70,7 +70,8 @@ type vertex struct {
 	log      logTail
 	state    State
 	err      string
-	told     bool // the failure has been announced
+	told     bool      // the failure has been announced
+	spoke    time.Time // when output was last shown while it ran, by our clock; zero if never
 	// lastWords is the helper's error, once the failure has been announced.
 	lastWords string
 }

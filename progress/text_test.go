@@ -57,7 +57,7 @@ func TestCleanText(t *testing.T) {
 }
 
 func FuzzCleanText(f *testing.F) {
-	for _, s := range []string{"a\x1b[31mb", "\x1b]0;", "x\ry\r\n", "\x9b1m", "\xff\xfe"} {
+	for _, s := range []string{"a\x1b[31mb", "\x1b]0;", "x\ry\r\n", "\x9b1m", "\xff\xfe", "a\x1b[3\nb\xff\n\xff\r\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -67,6 +67,13 @@ func FuzzCleanText(f *testing.F) {
 		}
 		if again := cleanText(got); again != got {
 			t.Errorf("cleanText isn't idempotent: %q, then %q", got, again)
+		}
+		lines := ""
+		for line := range strings.Lines(s) {
+			lines += cleanText(line)
+		}
+		if lines != got {
+			t.Errorf("cleanText(%q) = %q, and line by line %q", s, got, lines)
 		}
 	})
 }

@@ -25,7 +25,8 @@ type Config struct {
 	// Nil or an empty result leaves it out of messages.
 	Chain func(graph.ID) []graph.ID
 	// PathMap turns text with paths inside the engine into text with paths that the user knows.
-	// It is applied to every program's output. Nil changes nothing.
+	// It is applied to every program's output, which it gets whole or in pieces of whole lines. Nil
+	// changes nothing.
 	PathMap func(string) string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -52,7 +53,8 @@ type Tracker struct {
 	events   []event
 	failures []Failure
 	finished bool
-	stopped  bool // by Stop
+	stopped  bool    // by Stop
+	speaker  *vertex // whose output was the last to be shown as it came
 }
 
 // group counts the nodes of one ecosystem and kind.
@@ -70,13 +72,14 @@ type event struct {
 	text     string
 	action   graph.Action
 	failure  Failure
+	more     bool // of output: some of the same program's has been shown before
 }
 
 type eventKind int
 
 const (
 	eventDone    eventKind = iota // a node has executed
-	eventOutput                   // a program that succeeded has said something
+	eventOutput                   // a program that succeeded, or takes long, has said something
 	eventFailed                   // a vertex has failed
 	eventWarning                  // the engine warns
 )
@@ -334,14 +337,7 @@ func (t *Tracker) refold(n *node) {
 		n.seen = t.cfg.Now()
 		t.running[n] = struct{}{}
 	case Executed:
-		start, end, _ := n.span()
-		d := max(0, end.Sub(start))
-		t.events = append(t.events, event{kind: eventDone, node: n.ID, label: n.label, duration: d, action: n.Action})
-		for _, v := range n.vertices {
-			if out := t.text(v.output()); strings.TrimSpace(out) != "" {
-				t.events = append(t.events, event{kind: eventOutput, node: n.ID, label: n.label, text: out})
-			}
-		}
+		t.executed(n)
 	}
 }
 
@@ -355,10 +351,14 @@ func (t *Tracker) set(n *node, s State) {
 // text makes output readable for the user.
 func (t *Tracker) text(s string) string { return t.cfg.PathMap(cleanText(s)) }
 
-// take returns the events since the last call.
-func (t *Tracker) take() []event {
+// take returns the events since the last call. With stream they tell of the output of programs that
+// take long as it comes, else when they have ended.
+func (t *Tracker) take(stream bool) []event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if stream {
+		t.stream()
+	}
 	evs := t.events
 	t.events = nil
 	return evs

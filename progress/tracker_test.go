@@ -327,7 +327,7 @@ func TestJoinedFetches(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", n.Package, n.Bytes, want)
 		}
 	}
-	for _, e := range tr.take() {
+	for _, e := range tr.take(false) {
 		if strings.Contains(e.text, "bytes") {
 			t.Errorf("what is counted is shown, too: %q", e.text)
 		}

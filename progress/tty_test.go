@@ -216,7 +216,7 @@ func BenchmarkFrame(b *testing.B) {
 			v := newTTYView(Options{Out: &bytes.Buffer{}, Env: func(string) string { return "" }, Size: func() (int, int, bool) { return 100, 30, true }}, style{})
 			v.screen.w = discard{}
 			for i := 0; b.Loop(); i++ {
-				v.frame(frame{elapsed: time.Duration(i) * 100 * time.Millisecond, known: true, events: tr.take(), snap: tr.snapshot(slowest)})
+				v.frame(frame{elapsed: time.Duration(i) * 100 * time.Millisecond, known: true, events: tr.take(false), snap: tr.snapshot(slowest)})
 			}
 		})
 	}
