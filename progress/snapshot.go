@@ -3,9 +3,11 @@
 package progress
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mergefest/mergefest/graph"
 )
@@ -48,6 +50,8 @@ func (t *Tracker) State(id graph.ID) (s State, ok bool) {
 type busy struct {
 	label string
 	seen  time.Time
+	node  *node  // nil for a vertex of no node
+	said  string // the last line that the node's program printed, safe to show anywhere in a line
 }
 
 // snapshot is what views draw: counts by group, and the slowest running nodes.
@@ -69,7 +73,7 @@ func (t *Tracker) snapshot(limit int) snapshot {
 		s.groups = append(s.groups, *g)
 	}
 	for n := range t.running {
-		s.slowest = append(s.slowest, busy{label: n.label, seen: n.seen})
+		s.slowest = append(s.slowest, busy{label: n.label, seen: n.seen, node: n})
 	}
 	for v := range t.extra {
 		s.slowest = append(s.slowest, busy{label: cleanLine(v.name), seen: v.since()})
@@ -81,5 +85,52 @@ func (t *Tracker) snapshot(limit int) snapshot {
 		return strings.Compare(a.label, b.label)
 	})
 	s.slowest = s.slowest[:min(limit, len(s.slowest))]
+	for i, b := range s.slowest {
+		if b.node != nil {
+			s.slowest[i].said = t.said(b.node)
+		}
+	}
 	return s
+}
+
+// said returns the last line that the node's program has printed, whether it has ended or not; empty
+// if there is none.
+func (t *Tracker) said(n *node) string {
+	for _, v := range n.vertices {
+		if v.state != Running || v.program() == nil {
+			continue
+		}
+		data := v.log.data
+		for range 20 { // some may have nothing to see
+			var line []byte
+			data = bytes.TrimRight(data, "\n")
+			at := bytes.LastIndexByte(data, '\n') + 1
+			data, line = data[:at], data[at:]
+			if bytes.HasPrefix(line, []byte(helperPrefix)) {
+				continue
+			}
+			if said := t.inLine(line); said != "" {
+				return said
+			}
+		}
+	}
+	return ""
+}
+
+// maxSaid is how much of a line is looked at for each frame, in bytes: more than terminals are wide.
+const maxSaid = 1 << 10
+
+// inLine is text for a part of one line on a terminal. Format characters and selectors of variants are
+// left out: terminals don't agree on what they change, and the line must not become wider than it is
+// taken for.
+func (t *Tracker) inLine(raw []byte) string {
+	raw = bytes.TrimRight(raw, "\r")
+	raw = raw[bytes.LastIndexByte(raw, '\r')+1:]
+	text := cleanLine(t.text(string(raw[:min(len(raw), maxSaid)])))
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) {
+			return -1
+		}
+		return r
+	}, text)
 }

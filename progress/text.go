@@ -108,4 +108,5 @@ func (s style) failed(text string) string   { return s.apply(text, aec.RedF.With
 func (s style) bold(text string) string     { return s.apply(text, aec.Bold) }
 func (s style) cached(text string) string   { return s.apply(text, aec.CyanF) }
 func (s style) executed(text string) string { return s.apply(text, aec.GreenF) }
+func (s style) faint(text string) string    { return s.apply(text, aec.Faint) }
 func (s style) warning(text string) string  { return s.apply(text, aec.YellowF) }

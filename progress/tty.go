@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// ttyView shows one line for each ecosystem and kind, and the slowest running nodes. Failures
-// and output are written above, at once, and stay.
+// ttyView shows one line for each ecosystem and kind, and the slowest running nodes with the last line
+// that each has printed. Failures, and the output of nodes that have ended, are written above, at once,
+// and stay.
 type ttyView struct {
 	screen painter
 	st     style
@@ -101,7 +102,11 @@ func (t *ttyView) live(f frame, w, h int) []line {
 	}
 	lines = append(lines, groups...)
 	for _, r := range f.snap.slowest {
-		lines = append(lines, line{{text: truncate(fmt.Sprintf("%9s  %s", clock(f.now.Sub(r.seen)), r.label), w)}})
+		l := line{{text: fmt.Sprintf("%9s  %s", clock(f.now.Sub(r.seen)), r.label)}}
+		if r.said != "" {
+			l = append(l, span{text: "  " + r.said, paint: t.st.faint})
+		}
+		lines = append(lines, l.truncate(w))
 	}
 	return lines[:max(0, min(len(lines), h))]
 }

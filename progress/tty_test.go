@@ -247,3 +247,54 @@ func BenchmarkUpdate(b *testing.B) {
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestTTYShowsTheLastLine(t *testing.T) {
+	c, v := openTTY(t, 60, 8, map[string]string{"NO_COLOR": "1"}, runNode("a"), runNode("b"))
+	c.tracker.cfg.PathMap = func(s string) string { return strings.ReplaceAll(s, "/in/", "src/") }
+	c.begin()
+	c.feed(ev("a", false, 0, -1, false, ""))
+	c.feed(ev("b", false, 0, -1, false, ""))
+	c.at(1)
+	for _, tt := range []struct{ log, want string }{
+		{"", ""},
+		{"first\n", "  first"},
+		{"second", "  second"},
+		{"\n\n \x1b[0m\n", "  second"},
+		{"\x1b[32mto /in/x.go\x1b[0m\tok\x1b[2K\x1b[1A\n", "  to src/x.go ok"},
+		{"10%\r", "  10%"},
+		{"20%\r 30%\r", "  30%"},
+		{"\n\u202ee\u200d\ufe0f\u2028|\n", "  e |"},
+		{"mergefest-helper: a: exit status 1\n", "  e |"},
+		{strings.Repeat("wide ", 20) + "\n", "  " + strings.Repeat("wide ", 6) + "wid…"},
+		{strings.Repeat("世界", 2000) + "\n", "  " + strings.Repeat("世界", 8) + "…"},
+	} {
+		c.log("a", tt.log)
+		c.draw()
+		// The virtual terminal draws a wide character in one column.
+		see(t, v, `
+1.0 s  0 of 2 nodes
+go compile  0/2  0 cached, 2 running
+    1.0 s  go/compile/a`+tt.want+`
+    1.0 s  go/compile/b`)
+	}
+	c.feed(ev("a", false, 0, 1, false, ""))
+	c.draw()
+	if got := v.text(); !strings.HasSuffix(got, "1 executed\n    1.0 s  go/compile/b") {
+		t.Errorf("after the end:\n%s", got)
+	}
+}
+
+func TestTTYNarrowWithLastLine(t *testing.T) {
+	for w := 1; w < 40; w++ {
+		c, _ := openTTY(t, w, 8, nil, runNode("a"))
+		c.begin()
+		c.feed(ev("a", false, 0, -1, false, ""))
+		c.log("a", "a wide 世界 line of text\n")
+		c.draw()
+		for _, l := range c.view.(*ttyView).live(c.frame(), w-1, 7) {
+			if l.width() >= w {
+				t.Errorf("line of %d columns on a terminal of %d", l.width(), w)
+			}
+		}
+	}
+}
