@@ -265,7 +265,8 @@ func (d *Display) Solve() func(*client.SolveStatus) {
 }
 
 // Close finishes the attached tracker, removes the live lines, shows what is left to be said and
-// the summary. Further calls do nothing. It must also be called when the build is interrupted.
+// the summary; of an interrupted build also the last lines of programs that hadn't ended. Further
+// calls do nothing. It must also be called when the build is interrupted.
 func (d *Display) Close(o Outcome) {
 	d.mu.Lock()
 	if d.closed {
@@ -275,6 +276,9 @@ func (d *Display) Close(o Outcome) {
 	d.closed = true
 	if d.tracker != nil {
 		d.tracker.Finish(o == Succeeded)
+		if o == Interrupted {
+			d.tracker.interrupted()
+		}
 	}
 	d.view.close(d.frame(), o)
 	d.mu.Unlock()

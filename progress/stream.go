@@ -109,10 +109,7 @@ func (t *Tracker) speakers(now time.Time) []*vertex {
 		case b == t.speaker:
 			return 1
 		}
-		if c := a.program().ID.Compare(b.program().ID); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.digest), string(b.digest))
+		return byProgram(a, b)
 	})
 	return out
 }
@@ -138,6 +135,43 @@ func (t *Tracker) executed(n *node) {
 	t.events = append(t.events, rest...)
 	t.events = append(t.events, event{kind: eventDone, node: n.ID, label: n.label, duration: max(0, end.Sub(start)), action: n.Action})
 	t.events = append(t.events, whole...)
+}
+
+// lastLines is how many lines are shown of what a program had printed that was interrupted.
+const lastLines = 20
+
+// interrupted announces the last lines that programs had printed and that haven't been shown, where
+// the programs were stopped before they ended. Call it after Finish.
+func (t *Tracker) interrupted() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var stopped []*vertex
+	for _, v := range t.byDigest {
+		// A vertex that was cancelled is pending.
+		if (v.state == Running || v.state == Pending) && len(v.log.data) > v.log.shown && v.program() != nil {
+			stopped = append(stopped, v)
+		}
+	}
+	slices.SortFunc(stopped, byProgram)
+	for _, v := range stopped {
+		text := t.text(v.log.rest())
+		if more := countLines(text) - lastLines; more > 0 {
+			text = leftOut(true, dropLines(text, more))
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		n := v.program()
+		t.events = append(t.events, event{kind: eventOutput, node: n.ID, label: n.label, text: text, more: v.streamed()})
+	}
+}
+
+// byProgram orders vertices that run programs.
+func byProgram(a, b *vertex) int {
+	if c := a.program().ID.Compare(b.program().ID); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.digest), string(b.digest))
 }
 
 // countLines counts the lines that indent writes.

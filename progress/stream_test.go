@@ -229,3 +229,42 @@ func TestNotStreamed(t *testing.T) {
 		t.Errorf("events %+v", got)
 	}
 }
+
+func TestInterrupted(t *testing.T) {
+	c, frame := streaming(t, "a", "b", "c", "d")
+	c.log("a", "shown\n")
+	c.log("d", "done\n")
+	c.feed(ev("d", false, 0, 1, false, ""))
+	c.at(2)
+	frame()
+	for i := range 25 {
+		c.log("b", fmt.Sprintf("line %d\n", i))
+	}
+	c.log("a", "# a\n\x1b[1mpart")
+	// The engine tells of the end of some, and not of others.
+	c.tracker.Stop()
+	c.feed(ev("a", false, 0, 2.5, false, "EOF"))
+	c.tracker.Finish(false)
+	c.at(3)
+	var out bytes.Buffer
+	c.view.(*plainView).w = &out
+	c.Close(Interrupted)
+	want := "  # a\n  part\n[   3.0s] output of go/compile/b:\n  (earlier output is left out)\n"
+	for i := 5; i < 25; i++ {
+		want += fmt.Sprintf("  line %d\n", i)
+	}
+	wrote(t, out.String(), want+"interrupted after 3.0 s: of 4 nodes, 0 cached, 1 executed, 0 failed, 3 not reached\n")
+}
+
+// A build that failed says why; what else was running then is beside the point.
+func TestOutputOfOthersWhenOneFails(t *testing.T) {
+	c, _ := streaming(t, "a", "b")
+	c.log("b", "text\n")
+	c.feed(ev("a", false, 0, 1, false, "exit code: 1"))
+	var out bytes.Buffer
+	c.view.(*plainView).w = &out
+	c.Close(Unsuccessful)
+	if strings.Contains(out.String(), "text") {
+		t.Errorf("written: %s", out.String())
+	}
+}
