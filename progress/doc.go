@@ -6,6 +6,13 @@
 // BuildKit belongs to; everything that is shown or reported is derived from it. A Display is a
 // view: live lines on a terminal, lines for a log, BuildKit's own events as JSON, or errors only.
 //
+// # Output
+//
+// The output of a program is shown when its node has ended, so that it is in one piece. A view for a
+// log shows that of a program that takes long as it comes, in whole lines, and in the end only the
+// rest; a failure then repeats the last lines. On a terminal a running node has the last line that it
+// printed. Of programs that an interrupt ended the last lines are shown.
+//
 // # What BuildKit's events mean
 //
 // A vertex is announced first, without a start time. Every later pair of start and completion is
