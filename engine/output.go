@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mergefest/mergefest/engine/receive"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/sys/mountinfo"
 	digest "github.com/opencontainers/go-digest"
@@ -115,7 +117,53 @@ func makeOutput(dir string) (string, error) {
 	return abs, nil
 }
 
-// exports is how a solve delivers its result to a directory.
+// delivery is a result on its way from an engine that sends it.
+type delivery struct {
+	receiver *receive.Receiver
+	pipe     *io.PipeWriter
+	read     chan error
+}
+
+// receive has a solve's result sent as an archive; see package receive for why.
+func (e *Engine) receive(o *Output, opt *client.SolveOpt) (*delivery, error) {
+	dir, err := makeOutput(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &delivery{read: make(chan error, 1)}
+	if d.receiver, err = receive.Open(dir); err != nil {
+		return nil, &OutputError{Dir: o.Dir, Err: err}
+	}
+	archive, pipe := io.Pipe()
+	d.pipe = pipe
+	go func() {
+		err := d.receiver.Read(archive)
+		archive.CloseWithError(err) // whoever sends on is told
+		d.read <- err
+	}()
+	opt.Exports = []client.ExportEntry{{Type: client.ExporterTar, Attrs: maps.Clone(o.Attrs),
+		Output: func(map[string]string) (io.WriteCloser, error) { return d.pipe, nil }}}
+	return d, nil
+}
+
+// finish puts the result in its place if the solve succeeded, and cleans up.
+func (d *delivery) finish(solved error) (response map[string]string, err error) {
+	d.pipe.CloseWithError(solved) // nil is the end
+	err = <-d.read
+	if solved != nil && (err == nil || errors.Is(err, solved)) {
+		err = solved // else what went wrong here ended the solve
+	}
+	var done receive.Counts
+	if err == nil {
+		done, err = d.receiver.Commit()
+	}
+	if cerr := d.receiver.Close(); err == nil {
+		err = cerr
+	}
+	return Summary{Files: done.Files, Written: done.Written, Unchanged: done.Unchanged, Bytes: done.Bytes}.Response(), err
+}
+
+// exports is how a solve of the embedded engine delivers its result to a directory.
 func (e *Engine) exports(r *Request) ([]client.ExportEntry, error) {
 	o := r.Output
 	dir, err := makeOutput(o.Dir)
@@ -124,9 +172,6 @@ func (e *Engine) exports(r *Request) ([]client.ExportEntry, error) {
 	}
 	attrs := map[string]string{}
 	maps.Copy(attrs, o.Attrs)
-	if !e.info.Embedded {
-		return []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: dir, Attrs: attrs}}, nil
-	}
 	places, err := Places(dir)
 	if err != nil {
 		return nil, &OutputError{Dir: o.Dir, Err: err}

@@ -73,7 +73,7 @@ type Result struct {
 // Solve builds the definition. A failing operation is a *VertexError, an engine that ends a
 // *GoneError, a full disk of the embedded engine a *DiskFullError (around the other error).
 func (e *Engine) Solve(ctx context.Context, r Request) (*Result, error) {
-	opt, err := e.solveOpt(r)
+	opt, sent, err := e.solveOpt(r)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +94,20 @@ func (e *Engine) Solve(ctx context.Context, r Request) (*Result, error) {
 	}()
 	resp, err := e.client.Solve(ctx, r.Definition, opt, ch)
 	<-done
+	var response map[string]string
+	if sent != nil {
+		response, err = sent.finish(err)
+	} else if err == nil {
+		response = resp.ExporterResponse
+	}
 	if err != nil {
 		return nil, e.solveError(ctx, err, logs, len(opt.Exports) > 0)
 	}
-	return &Result{Response: resp.ExporterResponse}, nil
+	return &Result{Response: response}, nil
 }
 
-func (e *Engine) solveOpt(r Request) (client.SolveOpt, error) {
-	opt := client.SolveOpt{
+func (e *Engine) solveOpt(r Request) (opt client.SolveOpt, sent *delivery, err error) {
+	opt = client.SolveOpt{
 		LocalMounts:  r.Locals,
 		OCIStores:    r.Stores,
 		SharedKey:    r.SharedKey,
@@ -112,12 +118,14 @@ func (e *Engine) solveOpt(r Request) (client.SolveOpt, error) {
 	if r.Secrets != nil {
 		opt.Session = append(opt.Session, secretsprovider.NewSecretProvider(r.Secrets))
 	}
-	if r.Output == nil {
-		return opt, nil
+	switch {
+	case r.Output == nil:
+	case e.info.Embedded:
+		opt.Exports, err = e.exports(&r)
+	default:
+		sent, err = e.receive(r.Output, &opt)
 	}
-	var err error
-	opt.Exports, err = e.exports(&r)
-	return opt, err
+	return opt, sent, err
 }
 
 // repeat delivers a result that the engine still has; nil if it has to be solved for.
