@@ -108,7 +108,7 @@ func (b *building) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf, Chain: b.planned.Graph.Chain, PathMap: b.planned.Translate}
+	config := progress.Config{Nodes: b.planned.Graph.Nodes(), NodeOf: nodeOf, Chain: b.planned.Chain, PathMap: b.planned.Translate}
 	if info := b.engine.Info(); info.Embedded || strings.HasPrefix(info.URL, "unix:") { // its clock is ours
 		config.Begun = time.Now()
 	}

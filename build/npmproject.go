@@ -169,6 +169,7 @@ func planNPM(ctx context.Context, o Options, t target, dir string) (*part, error
 			}
 		}
 		plans = append(plans, p)
+		out.why = append(out.why, p.Why)
 		out.describe(p)
 	}
 	out.nodes, out.roots = npm.Join(plans...)

@@ -67,10 +67,12 @@ func repositoryTop(dir string) string {
 }
 
 // npmNames translates what scripts print: names of the container's files into those of the project,
-// and the command of a script's node into the user's own.
+// and the commands of nodes into those that do the same for the user.
 func npmNames(script string) func(string) string {
 	inProject := regexp.MustCompile(`(^|[^\w./@%+~-]|file://)` + regexp.QuoteMeta(npm.ProjectDir) + `(/|$|[\s"'` + "`" + `:,;)\]])`)
+	install := regexp.MustCompile(regexp.QuoteMeta(npm.InstallCommand) + `\d+\.json`)
 	return func(text string) string {
+		text = install.ReplaceAllString(strings.ReplaceAll(text, npm.OwnCommand, "npm ci"), "npm rebuild")
 		if script != "" {
 			text = strings.ReplaceAll(text, npm.RunCommand+" ", "npm run ")
 		}

@@ -25,6 +25,18 @@ type Planned struct {
 	Notes []string
 	// translate turns what programs print into text with the names that the user knows.
 	translate []func(string) string
+	why       []func(graph.ID) []graph.ID
+}
+
+// Chain says why a node is needed: the way to it from what was asked for, both included. Between may be
+// IDs of the ecosystem's packages that are no nodes.
+func (p *Planned) Chain(id graph.ID) []graph.ID {
+	for _, why := range p.why {
+		if way := why(id); way != nil {
+			return way
+		}
+	}
+	return p.Graph.Chain(id)
 }
 
 // Translate turns what a node's programs print into text with the file names that the user knows.
@@ -50,6 +62,8 @@ type part struct {
 	skipped error
 	// translate is Planned.Translate for this part; nil changes nothing.
 	translate func(string) string
+	// why is Planned.Chain for this part's nodes, as far as it knows more than the graph.
+	why []func(graph.ID) []graph.ID
 }
 
 // analyzer knows one ecosystem.
@@ -264,6 +278,7 @@ func join(dir string, parts []*part) (*Planned, error) {
 			out.Secrets[name] = value
 		}
 		out.Notes = append(out.Notes, p.notes...)
+		out.why = append(out.why, p.why...)
 		if p.translate != nil {
 			out.translate = append(out.translate, p.translate)
 		}

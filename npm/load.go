@@ -22,7 +22,8 @@ type app struct {
 	manifests map[string]*document // of the root and of link targets, by location
 	tree      *tree
 	warnings  []string
-	suspects  map[string]bool // see evaluated
+	suspects  map[string]bool    // see evaluated
+	nodeOf    map[graph.ID]*node // whose packages' nodes of the graph are
 	scripts   ScriptPolicy
 	allowance *allowance           // nil if there is none
 	settings  map[string]*settings // of each of the project's packages, by location
@@ -47,6 +48,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	a.opt.Platform = o.Platform.withDefaults()
 	a.settings = map[string]*settings{}
 	a.commands = map[string]bool{}
+	a.nodeOf = map[graph.ID]*node{}
 	if err := o.Config.unsupported(); err != nil {
 		return nil, err
 	}

@@ -109,6 +109,9 @@ type Plan struct {
 	Warnings []string
 	// Packages is the number of places in the tree that hold a package or a link to one.
 	Packages int
+	// Why returns the way from the app to the package that a node of the graph is of, by dependencies, with
+	// the node itself in the end; nil for other nodes. IDs between are those of packages, not of nodes.
+	Why func(graph.ID) []graph.ID
 	// App is the name in package.json, or the directory's.
 	App string
 }

@@ -25,7 +25,7 @@ type work struct {
 
 func (a *app) plan() (*Plan, error) {
 	t := a.tree
-	p := &Plan{App: t.root.packageName(), Packages: len(t.nodes) - 1}
+	p := &Plan{Why: a.why, App: t.root.packageName(), Packages: len(t.nodes) - 1}
 	if p.App == "" {
 		p.App = path.Base(a.dir)
 	}
@@ -123,6 +123,9 @@ func (a *app) addPackages(p *Plan, merge *graph.Merge, w *work) error {
 			return err
 		}
 		for _, n := range nodes {
+			if a.opt.Runtime == nil || n.ID != a.opt.Runtime.Node.ID {
+				a.nodeOf[n.ID] = f.places[0].node
+			}
 			if !s.made[n.ID] {
 				s.made[n.ID] = true
 				p.Nodes = append(p.Nodes, n)

@@ -23,6 +23,14 @@ var scriptRunner string
 const (
 	scriptApp  = ProjectDir // stands for the app's directory, with node_modules
 	scriptFile = "/mergefest-scripts.cjs"
+	installJob = "/mergefest-install-"
+)
+
+// InstallCommand is how the command line of install scripts begins; a number and ".json" follow. OwnCommand
+// is that of the project's own.
+const (
+	InstallCommand = "node " + scriptFile + " " + installJob
+	OwnCommand     = "node " + scriptFile + " " + ownFile
 )
 
 // scriptJob is what scripts.cjs reads.
@@ -224,7 +232,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		if err != nil {
 			return graph.ID{}, fmt.Errorf("%s: %w", m.id(), err)
 		}
-		file := fmt.Sprintf("/mergefest-install-%d.json", i)
+		file := fmt.Sprintf(installJob+"%d.json", i)
 		run.Files = append(run.Files, action.File{Path: file, Text: string(job)})
 		task.Commands = append(task.Commands, action.Command{Args: []string{"node", scriptFile, file}, Env: append(scriptEnv(m, rt), s.app.opt.Config.scriptEnv()...), Dir: dir})
 	}
@@ -241,6 +249,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 	sum := sha256.Sum256(append(doc, rt.Platform...))
 	id := graph.ID{Ecosystem: "npm", Kind: "scripts", Package: n.packageName(), Version: n.version(), Variant: hex.EncodeToString(sum[:6])}
 	s.add(graph.Node{ID: id, Platform: rt.Platform, Action: run})
+	s.app.nodeOf[id] = n
 	return id, nil
 }
 
