@@ -25,7 +25,7 @@
 //
 // The tree is npm's: the lockfile's entries, connected as Node.js resolves names (tree.go), with
 // package.json of the app and of linked directories in place of the lockfile's copies. It is
-// checked as npm ci does (check.go), flags are computed afresh (flags.go), overrides apply
+// checked as npm ci does (check.go, peers.go, absent.go), flags are computed afresh (flags.go), overrides apply
 // (overrides.go), what nothing needs is pruned, and optional packages that don't suit os, cpu,
 // libc or engines fall away with what only they need (platform.go). Reference: npm 11.
 //
