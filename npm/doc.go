@@ -55,5 +55,6 @@
 // Repositories that no engine can read, git in lockfiles of version 1, the linked install strategy,
 // files outside the project, client certificates, URLs with passwords, names that differ by case
 // only, downloads without a usable integrity. Packages from git that have to be prepared with
-// dependencies of their own are refused when they are packed.
+// dependencies of their own are refused when they are packed, unless the policy lets them have a network
+// (prepare.go).
 package npm
