@@ -30,7 +30,7 @@ func (a *app) carriers() (map[*node]*carried, []action.File) {
 	}
 	var loose []action.File
 	bins := t.binLinks()
-	if s, ok := a.opt.Config.get("bin-links"); ok && !s.on() {
+	if s, ok := a.opt.Config.get("bin-links"); ok && s.value == "false" {
 		bins = nil
 	}
 	for _, b := range bins {

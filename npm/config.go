@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -96,12 +97,16 @@ func (c *Config) is(key string) bool {
 	return ok && s.on()
 }
 
-// on reads a switch as npm does: a number is on unless it is 0, and any other word but these is on.
+// on reads a switch as npm does: one without a value is on, a number unless it is 0, and any other word
+// but these.
 func (s setting) on() bool {
+	if s.value == "" {
+		return true
+	}
 	if n, err := strconv.ParseFloat(strings.TrimSpace(s.value), 64); err == nil {
 		return n != 0
 	}
-	return s.value != "false" && s.value != "null" && s.value != ""
+	return s.value != "false" && s.value != "null" && s.value != "undefined"
 }
 
 // list is a setting that may be given several times: "key[]=value" in files, between blank lines in the
@@ -123,32 +128,50 @@ func (c *Config) list(key string) []string {
 	return out
 }
 
-// omit is what npm's omit, include and their older names come to.
-func (c *Config) omit() omitSet {
+// omit is what npm's omit, include and their older names come to. Lists of a caller, if not nil, replace
+// the configuration's, as flags do; what is to be included wins.
+func (c *Config) omit(omit, include []string) (omitSet, error) {
 	o := omitSet{}
-	if c == nil {
-		return o
+	for _, list := range [][]string{omit, include} {
+		for _, n := range list {
+			if !o.set(n, true) {
+				return o, fmt.Errorf("omit %q: want dev, optional or peer", n)
+			}
+		}
 	}
-	names := c.list("omit")
-	if _, ok := c.get("omit"); !ok && c.env["NODE_ENV"] == "production" {
-		names = []string{"dev"}
+	o = omitSet{}
+	if omit == nil && c != nil {
+		if omit = c.list("omit"); omit == nil && c.env["NODE_ENV"] == "production" {
+			omit = []string{"dev"}
+		}
 	}
-	for _, n := range names {
+	if include == nil {
+		include = c.list("include")
+	}
+	for _, n := range omit {
 		o.set(n, true)
 	}
-	if s, _ := c.get("only"); s.value == "prod" || s.value == "production" || c.is("production") {
+	include = slices.Clone(include)
+	only, _ := c.get("only")
+	production, isSet := c.get("production")
+	switch {
+	case only.value == "prod" || only.value == "production" || isSet && production.on():
 		o.dev = true
+	case isSet:
+		include = append(include, "dev")
 	}
-	if s, ok := c.get("optional"); ok && s.value == "false" {
+	if s, ok := c.get("optional"); ok && !s.on() {
 		o.optional = true
+	} else if ok {
+		include = append(include, "optional")
 	}
-	for _, n := range c.list("include") {
+	if s, _ := c.get("also"); strings.HasPrefix(s.value, "dev") || c.is("dev") {
+		include = append(include, "dev")
+	}
+	for _, n := range include {
 		o.set(n, false)
 	}
-	if s, _ := c.get("also"); s.value == "dev" || s.value == "development" || c.is("dev") {
-		o.dev = false
-	}
-	return o
+	return o, nil
 }
 
 func (o *omitSet) set(name string, v bool) bool {
@@ -294,7 +317,7 @@ func (c *Config) unsupported() error {
 // platform is the one for which optional packages are chosen: os, cpu and libc may be set.
 func (c *Config) platform(p Platform) Platform {
 	for key, field := range map[string]*string{"os": &p.OS, "cpu": &p.CPU, "libc": &p.Libc} {
-		if s, ok := c.get(key); ok && s.value != "" && s.value != "null" {
+		if s, ok := c.get(key); ok && s.value != "" && s.value != "null" && s.value != "false" {
 			*field = s.value
 		}
 	}

@@ -52,7 +52,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 	if err := o.Config.unsupported(); err != nil {
 		return nil, err
 	}
-	omit, err := o.omits()
+	omit, err := o.Config.omit(o.Omit, o.Include)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func load(ctx context.Context, fsys fs.FS, o Options) (*app, error) {
 		return nil, err
 	}
 	t.prune()
-	errs, warnings := t.checkPlatform(a.opt.Platform, o.Config.platform(a.opt.Platform), omit, o.Config.is("engine-strict"), a.lock.doc)
+	errs, warnings := t.checkPlatform(a.opt.Platform, o.Config.platform(a.opt.Platform), omit, o.Config, a.lock.doc)
 	if errs != nil {
 		return nil, errs.err()
 	}
@@ -154,7 +154,7 @@ func (a *app) readSettings() error {
 		a.settings[loc] = s
 	}
 	a.scripts = a.opt.Scripts.or(a.settings[""].policy)
-	if s, _ := a.opt.Config.get("ignore-scripts"); s.on() && !a.scripts.says() {
+	if s, ok := a.opt.Config.get("ignore-scripts"); ok && s.on() && !a.scripts.says() {
 		a.scripts.None, a.scripts.source = true, s.source+": ignore-scripts"
 	}
 	a.readAllowance()

@@ -372,7 +372,7 @@ func FuzzNpmrc(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c.omit()
+		c.omit(nil, nil)
 		if r, err := c.registry("@a/b"); err == nil && r != "" {
 			c.authorization(r+"@a/b/-/b-1.0.0.tgz", r)
 		}

@@ -122,7 +122,7 @@ func (a *app) checkNode(p *Plan) error {
 		return err
 	}
 	msg := fmt.Sprintf("asks for Node.js %s, and scripts run on %s", want.Text, rt.Version)
-	if a.opt.Config.is("engine-strict") {
+	if a.opt.Config.is("engine-strict") && !a.opt.Config.is("force") {
 		return &Error{Reason: WrongNode, File: want.Source, Msg: msg, Advice: "install that version, name an image that has it, or switch engine-strict off"}
 	}
 	p.Warnings = append(p.Warnings, want.Source+" "+msg+"; install that version, or name an image that has it")

@@ -20,8 +20,8 @@ type Options struct {
 	Variant string
 	// Config is npm's configuration; nil has no settings.
 	Config *Config
-	// Omit adds "dev", "optional" or "peer" to what the configuration leaves out; Include takes
-	// away from it and wins.
+	// Omit and Include list "dev", "optional" or "peer"; if not nil they replace what the configuration
+	// says. Include wins.
 	Omit, Include []string
 	// AllowMissingIntegrity downloads what the lockfile has no integrity for without a check.
 	AllowMissingIntegrity bool
@@ -131,22 +131,6 @@ func Join(plans ...*Plan) ([]graph.Node, []graph.Root) {
 		roots = append(roots, p.Roots...)
 	}
 	return nodes, roots
-}
-
-// omits joins the configuration and the options.
-func (o Options) omits() (omitSet, error) {
-	out := o.Config.omit()
-	for _, list := range []struct {
-		names []string
-		value bool
-	}{{o.Omit, true}, {o.Include, false}} {
-		for _, n := range list.names {
-			if !out.set(n, list.value) {
-				return out, fmt.Errorf("omit %q: want dev, optional or peer", n)
-			}
-		}
-	}
-	return out, nil
 }
 
 // or takes what s leaves open from a project's own policy.

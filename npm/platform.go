@@ -142,7 +142,9 @@ func (g *engines) refused(pkg object) string {
 
 // checkPlatform marks what can't be installed as inert, and lists needed packages that refuse the
 // platform. Engines are a warning unless strict. What is optional may be for another platform.
-func (t *tree) checkPlatform(p, optional Platform, omit omitSet, strict bool, lock *document) (errs Errors, warnings []string) {
+func (t *tree) checkPlatform(p, optional Platform, omit omitSet, config *Config, lock *document) (errs Errors, warnings []string) {
+	force := config.is("force")
+	strict := config.is("engine-strict") && !force
 	have := &engines{p, map[[2]string]bool{}}
 	var refused []string
 	for _, n := range t.ordered() {
@@ -160,7 +162,9 @@ func (t *tree) checkPlatform(p, optional Platform, omit omitSet, strict bool, lo
 		if t.omitted(n, omit) {
 			continue
 		}
-		if why := p.suits(n.pkg); why != "" {
+		if why := p.suits(n.pkg); why != "" && force {
+			refused = append(refused, fmt.Sprintf("%s (needs %s)", n.id(), why))
+		} else if why != "" {
 			errs = append(errs, lock.errorIn(&Error{Reason: WrongPlatform, Package: n.id(),
 				Msg:    fmt.Sprintf("needs %s, but the platform is %s", why, p),
 				Advice: "make it an optional dependency, or build for a platform that it supports"}, "packages", n.loc))

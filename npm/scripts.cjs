@@ -2,8 +2,8 @@
 // scripts. Argument: the file with the job, a JSON object:
 //   command  what npm was called for: "ci" or "run"
 //   shell    what runs the scripts, sh if it isn't given
-//   steps    [{dir, events, explicit}]: events of the package in dir, in order; with explicit they
-//            come with their pre and post scripts. Or [{links}]: links {path, target, file} to
+//   steps    [{dir, events, explicit, renew}]: events of the package in dir, in order; with explicit they
+//            come with their pre and post scripts; renew has the package copied first. Or [{links}]: links {path, target, file} to
 //            commands, made where the file is there by then
 //   remove   paths that no output has, removed after the scripts
 //   hint     what to say about the network when a script fails
@@ -150,8 +150,18 @@ function makeLinks (links) {
   }
 }
 
+// renew makes a copy of a directory in its place. What comes from another file system layer can't be renamed
+// (EXDEV), as scripts may want to do it with parts of their package.
+function renew (dir) {
+  const copy = dir + '.mergefest-copy'
+  fs.cpSync(dir, copy, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+  fs.rmSync(dir, { recursive: true })
+  fs.renameSync(copy, dir)
+}
+
 function runStep (step) {
   if (step.links) return makeLinks(step.links)
+  if (step.renew) renew(step.dir)
   const pkg = readPackage(step.dir)
   const id = pkg.name ? `${pkg.name}@${pkg.version || ''}` : step.dir
   const events = step.explicit ? step.events.flatMap(e => ['pre' + e, e, 'post' + e]) : step.events

@@ -57,6 +57,7 @@ type scriptStep struct {
 	Dir      string     `json:"dir,omitempty"`
 	Events   []string   `json:"events,omitempty"`
 	Explicit bool       `json:"explicit,omitempty"`
+	Renew    bool       `json:"renew,omitempty"`
 	Links    []stepLink `json:"links,omitempty"`
 }
 
@@ -227,7 +228,7 @@ func (s *scripts) make(n *node, deps graph.ID) (graph.ID, error) {
 		_, network := s.app.decide(m)
 		run.Network = run.Network || network
 		dir := path.Join(scriptApp, m.loc)
-		job, err := json.Marshal(scriptJob{Command: "ci", Shell: s.app.opt.Config.shell(), Steps: []scriptStep{{Dir: dir, Events: installEvents}},
+		job, err := json.Marshal(scriptJob{Command: "ci", Shell: s.app.opt.Config.shell(), Steps: []scriptStep{{Dir: dir, Events: installEvents, Renew: true}},
 			Hint: s.app.scripts.hint(m.packageName(), network), Optional: m.flags.optional, Changes: s.beside(n)})
 		if err != nil {
 			return graph.ID{}, fmt.Errorf("%s: %w", m.id(), err)
