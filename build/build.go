@@ -222,6 +222,11 @@ func (b *building) solve(ctx context.Context, plan *llbgen.Plan) error {
 	// A file that changes while it is sent ends the build with its name.
 	ctx, release := b.files.Guard(ctx)
 	defer release()
+	if b.o.Output != "" {
+		for _, note := range b.overlaps(plan.Exports) {
+			b.display.Printf("%s", note)
+		}
+	}
 	var done delivered
 	g, gctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(gctx, b.tracker.Stop)()

@@ -93,3 +93,31 @@ func inExport(e llbgen.Export, dest string) string {
 	}
 	return path.Clean(strings.TrimPrefix(strings.TrimPrefix(dest, e.Dir), "/"))
 }
+
+// overlaps remarks on results that are delivered by exports of their own to paths that lie in each other:
+// where both have a file of one name, whichever is written last stays.
+func (b *building) overlaps(exports []llbgen.Export) []string {
+	type place struct {
+		path, name string
+		export     int
+	}
+	var places []place
+	for i, e := range exports {
+		for _, d := range b.deliveries(e) {
+			for _, p := range d.Paths {
+				if p != "." && !e.Discard { // a whole directory is shared on purpose
+					places = append(places, place{path.Join(e.Dir, p), d.Name, i})
+				}
+			}
+		}
+	}
+	var notes []string
+	for i, p := range places {
+		for _, q := range places[i+1:] {
+			if p.export != q.export && (strings.HasPrefix(p.path+"/", q.path+"/") || strings.HasPrefix(q.path+"/", p.path+"/")) {
+				notes = append(notes, fmt.Sprintf("%s (%s) and %s (%s) go to the same place; where both have a file of one name, the last one written stays", p.path, p.name, q.path, q.name))
+			}
+		}
+	}
+	return notes
+}

@@ -2,9 +2,13 @@ package build
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mergefest/mergefest/engine"
+	"github.com/mergefest/mergefest/graph"
+	"github.com/mergefest/mergefest/graph/action"
+	"github.com/mergefest/mergefest/llbgen"
 )
 
 func TestDelivered(t *testing.T) {
@@ -30,5 +34,32 @@ func TestDelivered(t *testing.T) {
 	d.add("out", &engine.Result{Response: map[string]string{"containerimage.digest": "sha256:0"}})
 	if got := d.lines("out"); got != nil {
 		t.Errorf("a stock engine: %q", got)
+	}
+}
+
+func TestOverlaps(t *testing.T) {
+	id := func(kind string) graph.ID { return graph.ID{Ecosystem: "t", Kind: kind, Package: "p"} }
+	run := func(outputs ...string) *graph.Run {
+		r := &graph.Run{Run: action.Run{Tasks: []action.Task{{Name: "t", Commands: []action.Command{{Args: []string{"/x"}}}}}}}
+		for _, o := range outputs {
+			r.Outputs = append(r.Outputs, action.Output{Path: o})
+		}
+		return r
+	}
+	g, err := graph.New([]graph.Node{{ID: id("script"), Platform: "linux/amd64", Action: run("bin", "dist")}, {ID: id("link"), Platform: "linux/amd64", Action: run("bin/tool")},
+		{ID: id("tree"), Action: &graph.Write{Files: []action.File{{Path: "bin", Text: "x"}}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &building{planned: &Planned{Graph: g}}
+	script := llbgen.Export{Dir: ".", Roots: []graph.Root{{Name: "script", From: id("script")}}}
+	link := llbgen.Export{Dir: "bin", Roots: []graph.Root{{Name: "link", From: id("link"), Path: "bin/tool", Dest: "bin/tool"}}}
+	tree := llbgen.Export{Dir: "bin", Roots: []graph.Root{{Name: "tree", From: id("tree"), Dest: "bin"}}}
+	other := llbgen.Export{Dir: "out", Roots: []graph.Root{{Name: "other", From: id("script"), Dest: "out"}}}
+	if got := b.overlaps([]llbgen.Export{script, tree, other}); got != nil {
+		t.Errorf("%q", got)
+	}
+	if got := b.overlaps([]llbgen.Export{script, link}); len(got) != 1 || !strings.HasPrefix(got[0], "bin (script) and bin/tool (link) go to the same place") {
+		t.Errorf("%q", got)
 	}
 }
