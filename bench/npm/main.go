@@ -153,7 +153,7 @@ func notes(host *npmHost) []string {
 		"cold: no caches (but for \"warm cache\"), no tree, no engine state. It includes starting mergefest's engine; it doesn't include starting the stock buildkitd.",
 		"The other scenarios follow on a finished installation, with warm caches, running engines and the tree in place. What is bumped, added and removed is a made-up package of 60 files, new in each round.",
 		"npm install doesn't look at files that it has installed, and neither does pnpm, so they take no part where somebody edited the tree.",
-		"A stock engine's exporter deletes nothing in a directory: where something has to go, mergefest on one removes the tree first, as part of what is measured.",
+		"Nothing is deleted when a stock engine's result is laid over a directory: where something has to go, mergefest on one removes the tree first, as part of what is measured.",
 		"pnpm links files to its store and packages to each other, so that its tree isn't the same one. Its lockfile is the imported one.",
 		"Edited: one installed file was changed and another one removed. mergefest leaves files that it didn't write alone, npm ci doesn't; so none is added.",
 		"Cache mount: one RUN npm ci with a cache mount for npm's cache, after a COPY of package.json and package-lock.json; its result is exported to a directory.",
