@@ -153,3 +153,18 @@ func TestRegistryFacts(t *testing.T) {
 		t.Errorf("without a registry: %v", err)
 	}
 }
+
+// TestSecretNames: credentials of registries whose keys look alike have names of their own.
+func TestSecretNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, key := range []string{"//host.example.com/", "//host.example.com/a-b/", "//host.example.com/a/b/", "//host.example.com/a_b/", "//host.example.com:81/a/b/"} {
+		name := secretName(key)
+		if other, ok := seen[name]; ok {
+			t.Errorf("%s and %s are both %s", key, other, name)
+		}
+		seen[name] = key
+	}
+	if secretName("//h/a/") != secretName("//h/a") {
+		t.Error("a final slash tells names apart")
+	}
+}

@@ -3,7 +3,9 @@ package npm
 // Where a package's tarball is, and what it is checked against.
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"path"
@@ -221,7 +223,8 @@ func (s *sources) credentials(n *node, out *source) *Error {
 	return nil
 }
 
-// secretName is a name for the credential of a registry, the same on every machine.
+// secretName is a name for the credential of a registry, the same on every machine. Part of a digest tells
+// keys apart that are the same but for what a name can't have.
 func secretName(key string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
@@ -229,7 +232,8 @@ func secretName(key string) string {
 		}
 		return '-'
 	}, strings.Trim(key, "/"))
-	return "npm-auth-" + clean
+	sum := sha256.Sum256([]byte(strings.Trim(key, "/")))
+	return "npm-auth-" + clean + "-" + hex.EncodeToString(sum[:4])
 }
 
 // digestSize maps the algorithms of integrities to the number of bytes of a digest.
