@@ -205,8 +205,8 @@ func (a *app) checkReviewed() *Error {
 		return nil
 	}
 	var names []string
-	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) || a.allowance.verdict(a.tree, n) != unreviewed {
+	for _, n := range a.scripted() {
+		if a.allowance.verdict(a.tree, n) != unreviewed {
 			continue
 		}
 		if run, _ := a.decide(n); run && !contains(a.opt.Scripts.Only, n.packageName()) {

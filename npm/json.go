@@ -4,6 +4,7 @@ package npm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -167,7 +168,7 @@ var (
 	jsonFormat = regexp.MustCompile(`^\s*[{[]((?:\r?\n)+)([\s\t]*)`)
 )
 
-// style returns the indentation and line end of a file, as npm infers them to write a lockfile in
+// style returns the indentation and line end of a file (npm's own where it has none), as npm infers them to write a lockfile in
 // the style of the one that it read.
 func (d *document) style() (indent, newline string) {
 	if m := jsonEmpty.FindSubmatch(d.data); m != nil {
@@ -177,9 +178,9 @@ func (d *document) style() (indent, newline string) {
 		return "  ", string(m[1])
 	}
 	if m := jsonFormat.FindSubmatch(d.data); m != nil {
-		return string(m[2]), string(m[1])
+		return cmp.Or(string(m[2]), "  "), cmp.Or(string(m[1]), "\n")
 	}
-	return "", ""
+	return "  ", "\n" // npm's own fallback
 }
 
 // lockKeys are the keys that npm writes first at every level of a lockfile.
@@ -191,12 +192,6 @@ var lockKeys = map[string]int{
 // writeLockJSON writes v as npm writes a lockfile: preferred keys first, scalars and arrays before
 // objects, the rest in the order of the English locale.
 func writeLockJSON(v object, indent, newline string) []byte {
-	if indent == "" {
-		indent = "  " // npm's own fallback
-	}
-	if newline == "" {
-		newline = "\n"
-	}
 	var b strings.Builder
 	writeValue(&b, v, cut(indent, 10), "\n")
 	b.WriteByte('\n')

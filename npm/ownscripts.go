@@ -50,8 +50,8 @@ func (a *app) findOwn() (*ownScripts, Errors) {
 			a.warnings = append(a.warnings, fmt.Sprintf("\"project\" of package.json names %q, and no package of that name has install scripts", name))
 		}
 	}
-	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) || !a.seesProject(n) {
+	for _, n := range a.scripted() {
+		if !a.seesProject(n) {
 			continue
 		}
 		if run, network := a.decide(n); run {

@@ -228,10 +228,7 @@ func (a *app) setFiles(files []action.File) (set []action.File, lock string) {
 // listScripts says which packages want to run something, and whether they may.
 func (a *app) listScripts() []Script {
 	var out []Script
-	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
-			continue
-		}
+	for _, n := range a.scripted() {
 		s := Script{Package: n.packageName(), Version: n.version(), Location: n.loc}
 		s.Run, s.Network = a.decide(n)
 		out = append(out, s)

@@ -105,14 +105,22 @@ type scripts struct {
 	made    map[graph.ID]bool
 }
 
+// scripted lists the packages in node_modules that have install scripts, by location.
+func (a *app) scripted() []*node {
+	var out []*node
+	for _, n := range a.tree.ordered() {
+		if n.parent != nil && !n.isLink() && !n.external() && hasInstallScript(n.pkg) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // wanted lists the packages whose scripts run, by the package in whose download they come: what is
 // bundled deeper first, the package itself last.
 func (a *app) wanted() map[*node][]*node {
 	out := map[*node][]*node{}
-	for _, n := range a.tree.ordered() {
-		if n.parent == nil || n.isLink() || n.external() || !hasInstallScript(n.pkg) {
-			continue
-		}
+	for _, n := range a.scripted() {
 		if run, _ := a.decide(n); run && !a.seesProject(n) {
 			c := a.tree.carrier(n)
 			out[c] = append(out[c], n)

@@ -97,12 +97,6 @@ func (e settleEdge) MarshalJSON() ([]byte, error) { return json.Marshal([]any{e.
 func (a *app) settle(p *Plan, w *work, parts map[*node]graph.ID) ([]graph.ID, error) {
 	u := w.open
 	indent, newline := a.manifests[""].style()
-	if indent == "" {
-		indent = "  "
-	}
-	if newline == "" {
-		newline = "\n"
-	}
 	packages := settleTask{Packages: true, Out: action.OutDir}
 	record := settleTask{Lock: settleLock, Indent: indent, Newline: newline, Out: action.OutDir}
 	var ids []graph.ID
